@@ -1,0 +1,1 @@
+"""Policies, their training as populations, classical strategies, selection and export."""

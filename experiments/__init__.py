@@ -1,0 +1,1 @@
+"""Every command a person runs: the composition root."""

@@ -1,0 +1,1 @@
+"""Order-book engine kernels; semantics in docs/engine.md."""

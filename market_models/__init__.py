@@ -1,0 +1,1 @@
+"""How prices, order flow, costs and delays behave; recorded data; calibration."""

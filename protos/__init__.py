@@ -1,0 +1,1 @@
+"""Wire, journal and artifact contracts: sources and generated code together."""

@@ -1,0 +1,1 @@
+"""A market as pure functions over pytrees, thousands at once."""

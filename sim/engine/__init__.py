@@ -1,0 +1,1 @@
+"""The order-book engine inside JAX: bindings of the kernels and the XLA twin."""

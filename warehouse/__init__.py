@@ -1,0 +1,1 @@
+"""ClickHouse: one schema for sim, replay, paper and live."""
