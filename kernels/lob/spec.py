@@ -201,7 +201,10 @@ def empty_book(config: LobConfig, batch: tuple[int, ...] = ()) -> Book:
     """Return an empty book (NumPy int32) with the given leading batch axes."""
     side = (*batch, 2, config.capacity)
     return Book(
-        *(np.zeros(side, np.int32) for _ in range(4)),
-        np.zeros((*batch, 2), np.int32),
-        np.zeros((*batch, NUM_COUNTERS), np.int32),
+        price_tick=np.zeros(side, np.int32),
+        lots=np.zeros(side, np.int32),
+        order_id=np.zeros(side, np.int32),
+        owner=np.zeros(side, np.int32),
+        num_orders=np.zeros((*batch, 2), np.int32),
+        counters=np.zeros((*batch, NUM_COUNTERS), np.int32),
     )
