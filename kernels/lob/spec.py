@@ -4,7 +4,7 @@ The oracle (`oracle.py`) repeats what it needs on purpose: it shares no code wit
 Source: docs of the design, `matching.md` and `conventions.md`; LOBSTER column order with the owner added.
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -149,6 +149,8 @@ OWN_LOTS_AHEAD: Final = 4
 OWN_NUM_ORDERS: Final = 5
 NUM_OWN_COLUMNS: Final = 6
 
+Array: TypeAlias = Any  # int32, NumPy or JAX
+
 
 class LobConfig(NamedTuple):
     """Static shape of one order book; hashable, so that it can be a static argument of `jit`."""
@@ -165,23 +167,23 @@ class Book(NamedTuple):
     Slots past num_orders are 0. A leading batch axis may stand before every axis.
     """
 
-    price_tick: np.ndarray  # [2, O] tick; bids ascend, asks descend towards the last slot
-    lots: np.ndarray  # [2, O] lots
-    order_id: np.ndarray  # [2, O]
-    owner: np.ndarray  # [2, O] 0 background, 1.. agents
-    num_orders: np.ndarray  # [2]
-    counters: np.ndarray  # [4] NUM_REJECTED_FULL, NUM_EVICTED, NUM_UNKNOWN_CANCEL, NUM_FILLS_DROPPED
+    price_tick: Array  # [2, O] tick; bids ascend, asks descend towards the last slot
+    lots: Array  # [2, O] lots
+    order_id: Array  # [2, O]
+    owner: Array  # [2, O] 0 background, 1.. agents
+    num_orders: Array  # [2]
+    counters: Array  # [4] NUM_REJECTED_FULL, NUM_EVICTED, NUM_UNKNOWN_CANCEL, NUM_FILLS_DROPPED
 
 
 class LobOutput(NamedTuple):
     """What one call of `process` returns beside the book, int32."""
 
-    reason: np.ndarray  # [M] reject reason of each message
-    filled_lots: np.ndarray  # [M] lots matched by each message
-    fills: np.ndarray  # [F, 8] FILL_* columns, rows past num_fills are 0
-    num_fills: np.ndarray  # [] rows written; dropped ones are in the book's counters
-    summary: np.ndarray  # [16] SUM_* words
-    depth: np.ndarray  # [2, L, 2] (price_tick, lots) best first; (0, 0) where there is no level
+    reason: Array  # [M] reject reason of each message
+    filled_lots: Array  # [M] lots matched by each message
+    fills: Array  # [F, 8] FILL_* columns, rows past num_fills are 0
+    num_fills: Array  # [] rows written; dropped ones are in the book's counters
+    summary: Array  # [16] SUM_* words
+    depth: Array  # [2, L, 2] (price_tick, lots) best first; (0, 0) where there is no level
 
 
 def validate_config(config: LobConfig) -> LobConfig:

@@ -1,0 +1,51 @@
+"""Adam with the learning rate and the gradient's scale as arrays, for `vmap` over the agents of a population.
+
+Written out, with optax's `scale_by_adam` as its oracle in the tests: there the moments are divided by a factor that
+differs from agent to agent, and XLA turns such a division into a product or not depending on the number of devices it
+compiles for, which changes the last bit. Here it is a product.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from agents.networks import PolicyParams
+
+DECAY_MEAN = 0.9
+DECAY_SQUARE = 0.999
+EPS = 1e-5  # Source: Huang et al. 2022, "The 37 implementation details of proximal policy optimization"
+
+
+class AdamState(NamedTuple):
+    """One agent's optimizer state; `mean` and `square` have the structure of the parameters."""
+
+    count: jax.Array  # int32[] steps taken
+    mean: PolicyParams
+    square: PolicyParams
+
+
+def init(params: PolicyParams) -> AdamState:
+    """Start one agent's optimizer."""
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    return AdamState(jnp.int32(0), zeros, zeros)
+
+
+def step(
+    params: PolicyParams, state: AdamState, gradient: PolicyParams, scale: jax.Array, learning_rate: jax.Array
+) -> tuple[PolicyParams, AdamState]:
+    """Return parameters and state after one step on `scale` float32[] times the gradient.
+
+    m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  p = p - lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps).
+    Source: Kingma, Ba 2015, "Adam: a method for stochastic optimization", algorithm 1.
+    """
+    count = state.count + 1
+    unbias_mean = learning_rate / (1.0 - DECAY_MEAN**count)
+    unbias_square = 1.0 / (1.0 - DECAY_SQUARE**count)
+    scaled = jax.tree.map(lambda g: g * scale, gradient)
+    mean = jax.tree.map(lambda m, g: DECAY_MEAN * m + (1.0 - DECAY_MEAN) * g, state.mean, scaled)
+    square = jax.tree.map(lambda v, g: DECAY_SQUARE * v + (1.0 - DECAY_SQUARE) * g * g, state.square, scaled)
+    moved = jax.tree.map(
+        lambda p, m, v: p - (unbias_mean * m) / (jnp.sqrt(v * unbias_square) + EPS), params, mean, square
+    )
+    return moved, AdamState(count, mean, square)

@@ -1,0 +1,171 @@
+"""Policy and value networks as plain pytrees of weights, stacked over the agents of a population.
+
+One agent's parameters are `{"actor": layers, "critic": layers}` with `layers = {"0": {"kernel", "bias"}, "1": ...}`;
+a population's are the same tree with a leading agent axis A on every leaf. Hidden layers end in tanh, the last one is
+linear. In safetensors a leaf is named by its path: `actor/0/kernel` float32[A, in, out], `critic/2/bias`
+float32[A, out].
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+Layers = dict[str, dict[str, jax.Array]]
+PolicyParams = dict[str, Layers]
+
+POPULATION_FILE = "population.safetensors"
+HIDDEN_GAIN = math.sqrt(2.0)
+ACTOR_GAIN = 0.01  # the first policy is nearly uniform
+CRITIC_GAIN = 1.0
+TINY = 1e-30
+
+
+def mlp(layers: Mapping[str, Mapping[str, jax.Array]], x: jax.Array) -> jax.Array:
+    """Apply one agent's layers to x float32[..., in]; returns float32[..., out]."""
+    last = len(layers) - 1
+    for index in range(len(layers)):
+        layer = layers[str(index)]
+        x = x @ layer["kernel"] + layer["bias"]
+        x = jnp.tanh(x) if index < last else x
+    return x
+
+
+def logits(actor_params: Mapping[str, Mapping[str, jax.Array]], obs: jax.Array) -> jax.Array:
+    """Return float32[..., num_actions] of one agent's actor for obs float32[..., D]; vmap outside for a population."""
+    return mlp(actor_params, obs)
+
+
+def value(critic_params: Mapping[str, Mapping[str, jax.Array]], obs: jax.Array) -> jax.Array:
+    """Return float32[...], one agent's estimate of the discounted return at obs float32[..., D]."""
+    return mlp(critic_params, obs)[..., 0]
+
+
+def init_agent(key: jax.Array, obs_dim: int, num_actions: int, hidden: Sequence[int]) -> PolicyParams:
+    """Draw one agent's parameters: orthogonal kernels, zero biases.
+
+    Orthogonalised by Gram-Schmidt in plain operations: LAPACK's QR shares a thread pool with the program around it,
+    and batched or on two devices at once it deadlocks jaxlib 0.10 on two cores.
+    Source: Saxe, McClelland, Ganguli 2014, orthogonal initialisation; gains as usual for PPO.
+    """
+    actor, critic = (obs_dim, *hidden, num_actions), (obs_dim, *hidden, 1)
+    shapes = [*pairwise(actor), *pairwise(critic)]
+    gains = [HIDDEN_GAIN] * len(hidden) + [ACTOR_GAIN] + [HIDDEN_GAIN] * len(hidden) + [CRITIC_GAIN]
+    layers = [
+        {"kernel": gain * kernel, "bias": jnp.zeros(kernel.shape[1], jnp.float32)}
+        for gain, kernel in zip(gains, _orthogonal(key, shapes), strict=True)
+    ]
+    middle = len(hidden) + 1
+    return {"actor": _numbered(layers[:middle]), "critic": _numbered(layers[middle:])}
+
+
+def init_population(keys: jax.Array, obs_dim: int, num_actions: int, hidden: Sequence[int]) -> PolicyParams:
+    """Draw the parameters of A agents, one key each (keys [A]); every leaf has the leading axis A."""
+    return jax.lax.map(lambda key: init_agent(key, obs_dim, num_actions, hidden), keys)
+
+
+def _numbered(layers: Sequence[dict[str, jax.Array]]) -> Layers:
+    return {str(index): layer for index, layer in enumerate(layers)}
+
+
+def _orthogonal(key: jax.Array, shapes: Sequence[tuple[int, int]]) -> list[jax.Array]:
+    """Return a matrix with orthonormal rows or columns (whichever are fewer) for each shape, uniformly distributed.
+
+    All at once, padded to one square size with zeros, which Gram-Schmidt leaves zeros.
+    """
+    size = max(max(shape) for shape in shapes)
+    tall = [(max(shape), min(shape)) for shape in shapes]
+    sizes = [rows * cols for rows, cols in tall]
+    drawn = jax.random.normal(key, (sum(sizes),), jnp.float32)  # one draw: every generator costs 0.3 s to compile
+    starts = [sum(sizes[:index]) for index in range(len(sizes))]
+    padded = [
+        jnp.pad(drawn[start : start + rows * cols].reshape(rows, cols), ((0, size - rows), (0, size - cols)))
+        for start, (rows, cols) in zip(starts, tall, strict=True)
+    ]
+    q = _orthonormal_columns(jnp.stack(padded), max(cols for _, cols in tall))
+    parts = [q[i, :rows, :cols] for i, (rows, cols) in enumerate(tall)]
+    return [part if rows >= cols else part.T for part, (rows, cols) in zip(parts, shapes, strict=True)]
+
+
+def _orthonormal_columns(matrices: jax.Array, num_columns: int) -> jax.Array:
+    """Gram-Schmidt on the first columns of matrices float32[K, n, n]."""
+
+    def step(index: jax.Array, q: jax.Array) -> jax.Array:
+        column = jax.lax.dynamic_index_in_dim(q, index, axis=2, keepdims=False)
+        done = jnp.where(jnp.arange(q.shape[2]) < index, q, 0.0)
+        for _ in range(2):  # the second pass removes what rounding left of the first
+            column = column - jnp.einsum("kij,kj->ki", done, jnp.einsum("ki,kij->kj", column, done))
+        norm = jnp.linalg.norm(column, axis=1, keepdims=True)
+        return jax.lax.dynamic_update_index_in_dim(q, column / jnp.maximum(norm, TINY), index, axis=2)
+
+    return jax.lax.fori_loop(0, num_columns, step, matrices)
+
+
+def stack(agents: Sequence[Any]) -> Any:
+    """Stack several agents' trees into one with a leading agent axis."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *agents)
+
+
+def unstack(population: Any) -> list[Any]:
+    """Split a tree with a leading agent axis into one tree per agent."""
+    num_agents = jax.tree.leaves(population)[0].shape[0]
+    return [jax.tree.map(lambda leaf, i=index: leaf[i], population) for index in range(num_agents)]
+
+
+def named_tensors(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Name every leaf by its path, `actor/0/kernel`, in a fixed order: network, layer, kernel before bias."""
+    return {
+        f"{network}/{index}/{leaf}": params[network][str(index)][leaf]
+        for network in sorted(params)
+        for index in range(len(params[network]))
+        for leaf in ("kernel", "bias")
+    }
+
+
+def from_named_tensors(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Rebuild the parameter tree from `named_tensors`; raises ValueError naming a tensor that does not fit."""
+    params: dict[str, Any] = {}
+    for name, tensor in tensors.items():
+        parts = name.split("/")
+        if len(parts) != 3 or parts[0] not in ("actor", "critic") or not parts[1].isdigit():
+            raise ValueError(f"tensor {name!r}: expected NETWORK/LAYER/kernel or .../bias, NETWORK actor or critic")
+        if parts[2] not in ("kernel", "bias"):
+            raise ValueError(f"tensor {name!r}: the last part must be kernel or bias")
+        params.setdefault(parts[0], {}).setdefault(parts[1], {})[parts[2]] = tensor
+    for network, layers in params.items():
+        for index in range(len(layers)):
+            missing = {"kernel", "bias"} - set(layers.get(str(index), {}))
+            if missing:
+                raise ValueError(f"tensor '{network}/{index}/{sorted(missing)[0]}' is missing")
+    return params
+
+
+def save_population(run_dir: Path, params: PolicyParams) -> Path:
+    """Write `population.safetensors` into a run directory, whole or not at all; returns its path."""
+    path = Path(run_dir) / POPULATION_FILE
+    host = {name: np.ascontiguousarray(np.asarray(leaf)) for name, leaf in named_tensors(params).items()}
+    temporary = path.with_suffix(".safetensors.partial")
+    save_file(host, temporary, metadata={"activation": "tanh"})
+    temporary.replace(path)
+    return path
+
+
+def load_population(run_dir: Path) -> PolicyParams:
+    """Read the stacked parameters of a run, every leaf [A, ...].
+
+    Raises FileNotFoundError when the run has no `population.safetensors` (training has not ended), ValueError when a
+    tensor's name does not fit.
+    """
+    path = Path(run_dir) / POPULATION_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no trained population; it is written when training ends or stops")
+    with safe_open(path, framework="numpy") as file:
+        tensors = {name: jnp.asarray(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    return from_named_tensors(tensors)

@@ -1,0 +1,110 @@
+"""Experience of a whole population: T steps of B = A * E environments, every agent with its own policy."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from agents import networks, policy
+from agents.learn import Trajectory
+from agents.train_config import PPOConfig
+from agents.train_state import Episodes, TrainState, env_keys, episode_metric, info_names
+from sim.vector import StepResult, VectorEnv
+
+
+class _Carry(NamedTuple):
+    env_state: Any
+    episodes: Episodes
+    finished: dict[str, jax.Array]  # sums over the episodes that ended, each float32[B]
+
+
+def collect(
+    state: TrainState, keys: jax.Array, env_params: Any, env: VectorEnv, config: PPOConfig
+) -> tuple[Any, Episodes, Trajectory, dict[str, jax.Array]]:
+    """Run `config.steps_per_update` steps with keys [A].
+
+    Returns the environments' state, their running episodes, the trajectory, and per-agent sums float32[A] over the
+    episodes that ended (`episodes` counts them).
+    """
+    num_agents, num_steps = keys.shape[0], config.steps_per_update
+    key_action, key_env = jax.vmap(jax.random.split, out_axes=1)(keys)
+    shape = (num_steps, config.envs_per_agent)
+    uniform = jax.vmap(lambda key: jax.random.uniform(key, shape, jnp.float32))(key_action)
+    uniform = jnp.moveaxis(uniform, 1, 0).reshape(num_steps, -1)
+    zeros = jnp.zeros(num_agents * config.envs_per_agent, jnp.float32)
+    carry = _Carry(state.env_state, state.episodes, dict.fromkeys((*state.recent, "episodes"), zeros))
+
+    def step(carry: _Carry, xs: tuple[jax.Array, jax.Array]) -> tuple[_Carry, Trajectory]:
+        step_index, uniform_t = xs
+        step_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(key_env, step_index)
+        return _step(carry, env_keys(env, step_keys, config), uniform_t, state, env_params, env)
+
+    carry, trajectory = jax.lax.scan(step, carry, (jnp.arange(num_steps), uniform))
+    finished = {name: per_agent(total, num_agents).sum(axis=1) for name, total in carry.finished.items()}
+    return carry.env_state, carry.episodes, trajectory, finished
+
+
+def per_agent(x: jax.Array, num_agents: int) -> jax.Array:
+    """Reshape [B, ...] to [A, E, ...]."""
+    return x.reshape(num_agents, -1, *x.shape[1:])
+
+
+def _step(
+    carry: _Carry, key: jax.Array, uniform: jax.Array, state: TrainState, env_params: Any, env: VectorEnv
+) -> tuple[_Carry, Trajectory]:
+    num_agents = state.agent_key.shape[0]
+    envs_per_agent = uniform.shape[0] // num_agents
+    obs = carry.episodes.obs
+    scores = policy.population_logits(state.learner.params, per_agent(obs, num_agents)).reshape(obs.shape[0], -1)
+    action = policy.sample_action(scores, uniform)
+    env_state, result = env.step(key, carry.env_state, action, env_params)
+    reward = result.reward * jnp.repeat(state.hyper.reward_scale, envs_per_agent)
+    gamma = jnp.repeat(state.hyper.gamma, envs_per_agent)
+    episodes, discounted, finished = _account(carry, result, reward, gamma)
+    transition = Trajectory(
+        obs=obs,
+        action=action,
+        log_prob=policy.log_prob(scores, action),
+        reward=reward,
+        terminated=result.terminated,
+        truncated=result.truncated,
+        bootstrap=_truncation_value(state.learner.params, result, num_agents),
+        discounted=discounted,
+    )
+    return _Carry(env_state, episodes, finished), transition
+
+
+def _account(
+    carry: _Carry, result: StepResult, reward: jax.Array, gamma: jax.Array
+) -> tuple[Episodes, jax.Array, dict[str, jax.Array]]:
+    """Advance the running episodes; sum up those that end here. Episode returns are in the environment's own reward."""
+    done = result.terminated | result.truncated
+    total = carry.episodes.total + result.reward
+    length = carry.episodes.length + 1
+    discounted = carry.episodes.discounted * gamma + reward
+    last = {"episode_return": total, "episode_length": length, "episodes": jnp.ones_like(total)}
+    last |= {episode_metric(name): result.info[name] for name in info_names(result.info)}
+    finished = {
+        name: carry.finished[name] + jnp.where(done, last[name].astype(jnp.float32), 0.0) for name in carry.finished
+    }
+    episodes = Episodes(
+        obs=result.obs,
+        total=jnp.where(done, 0.0, total),
+        length=jnp.where(done, 0, length),
+        discounted=jnp.where(done, 0.0, discounted),
+    )
+    return episodes, discounted, finished
+
+
+def _truncation_value(params: networks.PolicyParams, result: StepResult, num_agents: int) -> jax.Array:
+    """Value float32[B] of the last observation of truncated episodes; the network is run only if there are any."""
+    return jax.lax.cond(
+        jnp.any(result.truncated),
+        lambda: population_values(params, result.final_obs, num_agents),
+        lambda: jnp.zeros(result.final_obs.shape[0], jnp.float32),
+    )
+
+
+def population_values(params: networks.PolicyParams, obs: jax.Array, num_agents: int) -> jax.Array:
+    """Return float32[B] for obs float32[B, D], each environment judged by its own agent's critic."""
+    return jax.vmap(networks.value)(params["critic"], per_agent(obs, num_agents)).reshape(-1)

@@ -1,0 +1,11 @@
+"""One module a group of commands. Heavy libraries are imported inside the commands that need them."""
+
+import typer
+
+
+def register_all(app: typer.Typer) -> None:
+    """Attach every command to the application, in the order of a working day."""
+    from experiments.commands import artifacts, bench, data, doctor, live, quickstart, training
+
+    for module in (doctor, data, training, artifacts, live, bench, quickstart):
+        module.register(app)

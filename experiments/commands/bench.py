@@ -1,0 +1,73 @@
+"""`bookswarm bench engine | env`: measure, with a reference in the same run."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from experiments.commands.options import Json, Quiet, Seed
+from experiments.console import CommandFailed, Output
+
+
+def register(app: typer.Typer) -> None:
+    """Attach the group."""
+    group = typer.Typer(help="Measure, with a reference in the same run.", no_args_is_help=True)
+    group.command()(engine)
+    group.command()(env)
+    app.add_typer(group, name="bench")
+
+
+def engine(
+    stream: Annotated[
+        Path | None, typer.Option("--stream", help=".npz stream; default: the data's stream_64x2000.")
+    ] = None,
+    books: Annotated[int, typer.Option(help="Books in parallel.", min=1)] = 1024,
+    backend: Annotated[Literal["cpu", "xla"], typer.Option(help="Engine to measure.")] = "cpu",
+    json_mode: Json = False,
+    quiet: Quiet = False,
+    seed: Seed = None,
+) -> None:
+    """Measure messages a second through `jit`; the other backend on the same stream is the reference.
+
+    Example: bookswarm bench engine --stream data/stream_64x2000.npz --books 1024 --backend cpu --json
+    """
+    from experiments.runtime import configure_jax
+
+    configure_jax()
+    from experiments.bench_engine import bench_engine
+
+    result = bench_engine(stream or default_stream(), books, backend)
+    Output(json_mode, quiet).result(result)
+    if not result["correct"]:
+        raise CommandFailed(1, f"{backend}: fast, but the books are not the stream's expected ones")
+
+
+def default_stream() -> Path:
+    """Return the data's stream of 64 books, or end with code 3 and how to get one."""
+    from market_models.datasets import find_data
+
+    found = find_data()
+    path = None if found is None else found / "streams" / "stream_64x2000.npz"
+    if path is None or not path.is_file():
+        raise CommandFailed(3, "no stream: give --stream FILE.npz, or set BOOKSWARM_DATA to a directory with streams/")
+    return path
+
+
+def env(
+    envs: Annotated[int, typer.Option(help="Environments in parallel.", min=1)] = 1024,
+    steps: Annotated[int, typer.Option(help="Steps to time.", min=1)] = 200,
+    backend: Annotated[Literal["cpu", "xla"], typer.Option(help="Engine inside.")] = "cpu",
+    json_mode: Json = False,
+    quiet: Quiet = False,
+    seed: Seed = None,
+) -> None:
+    """Measure market-making environment steps a second; the XLA engine on fewer environments is the reference.
+
+    Example: bookswarm bench env --envs 1024
+    """
+    from experiments.runtime import configure_jax
+
+    configure_jax()
+    from experiments.bench_env import bench_env
+
+    Output(json_mode, quiet).result(bench_env(envs, steps, backend))

@@ -1,0 +1,114 @@
+"""An experiment: one YAML file into frozen dataclasses, and the environments that it describes."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from agents.train_config import TrainConfig
+from experiments.config import load_config
+from market_models.calibration import Calibration, load_calibration
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+@dataclass(frozen=True)
+class MarketSettings:
+    """The simulated market and the episode in it; fees are those of the calibration."""
+
+    calibration: str = "amzn_2012_06_21_zi"  # a shipped name, or a path
+    backend: Literal["cpu", "xla"] = "cpu"
+    capacity: Literal[64, 128, 256, 512] = 128
+    pool_size: int = 256  # start states
+    steps_per_episode: int = 256  # decisions
+    events_per_step: int = 20  # background events a decision
+    latency_ns: int = 1_000_000
+    quote_lots: int = 100
+    inventory_cap_lots: int = 500
+    inventory_penalty: float = 0.0  # tick-lots a step at |inventory| = quote_lots
+    held_mark_share: float = 1.0  # share of the held inventory's mark moves that a reward counts
+    phases: int = 8  # staggered groups of training environments
+
+    def __post_init__(self) -> None:
+        for name in ("pool_size", "steps_per_episode", "events_per_step", "quote_lots", "inventory_cap_lots", "phases"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; valid: 1 or more")
+        if self.inventory_cap_lots < self.quote_lots:
+            raise ValueError(f"inventory_cap_lots {self.inventory_cap_lots} is below quote_lots {self.quote_lots}")
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """How much is evaluated; validation chooses, test is looked at once."""
+
+    validation_episodes: int = 128
+    test_episodes: int = 256
+    from_s: int = 45_900  # the held-out part of a recording, seconds since midnight
+    to_s: int = 57_600
+
+    def __post_init__(self) -> None:
+        if self.validation_episodes < 16 or self.test_episodes < 16:
+            raise ValueError("validation_episodes and test_episodes must be at least 16")
+        if self.from_s >= self.to_s:
+            raise ValueError(f"from_s {self.from_s} is not before to_s {self.to_s}")
+
+
+@dataclass(frozen=True)
+class SelectSettings:
+    """The release rule, fixed before looking."""
+
+    max_members: int = 8
+    max_correlation: float = 0.95
+    min_deflated_sharpe: float = 0.95
+    max_pbo: float = 0.2
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What the artifact promises."""
+
+    disagreement_limit: float | None = None  # None: measured on validation episodes, with a margin
+    expiry_days: int = 90
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """Everything that one run is made of."""
+
+    name: str
+    market: MarketSettings = field(default_factory=MarketSettings)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
+    select: SelectSettings = field(default_factory=SelectSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
+
+
+def find_config(name: str) -> Path:
+    """Return the path of a configuration given by path or by the name of a shipped one."""
+    path = Path(name)
+    shipped = CONFIGS / f"{name}.yaml"
+    return shipped if not path.suffix and shipped.is_file() else path
+
+
+def load_experiment(name: str, overrides: tuple[str, ...] = ()) -> ExperimentConfig:
+    """Load an experiment by path or shipped name; ConfigError names file, key and valid values."""
+    return load_config(find_config(name), ExperimentConfig, overrides)
+
+
+def env_options(settings: MarketSettings) -> dict[str, Any]:
+    """Return the EnvParams fields that the settings give."""
+    return {
+        "max_steps_in_episode": settings.steps_per_episode,
+        "horizon": np.array([settings.events_per_step, 0], np.int32),
+        "latency_ns": settings.latency_ns,
+        "quote_lots": settings.quote_lots,
+        "inventory_cap_lots": settings.inventory_cap_lots,
+        "inventory_penalty": settings.inventory_penalty,
+        "held_mark_share": settings.held_mark_share,
+    }
+
+
+def calibration_of(settings: MarketSettings) -> Calibration:
+    """Return the calibration of the market."""
+    return load_calibration(settings.calibration)

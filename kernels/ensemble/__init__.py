@@ -1,0 +1,1 @@
+"""Inference of the exported ensemble without JAX."""

@@ -1,0 +1,1 @@
+"""From a decision to messages: one implementation for the simulator (jax.numpy) and for live (numpy)."""

@@ -1,0 +1,287 @@
+"""The pure core: `step(state, event) -> (state, outputs)`.
+
+No clock, no input or output, no randomness: the same configuration, policy and events give the same outputs bit for
+bit, which is what makes a journal a proof. Time is event time. The session journals the event and the outputs, and only
+then sends what the outputs ask for; so an order is INTENT until the next event and SENT from then on.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from kernels.risk.spec import RiskReason
+from live_bridge import gating, order_events
+from live_bridge.core_state import CoreConfig, CoreState, Turn
+from live_bridge.orders import OrderEvent
+from live_bridge.policy import Policy
+from live_bridge.quoting import Planned, Refused, check_book, decide, next_history
+from live_bridge.types import (
+    BookEvent,
+    CancelAck,
+    CancelReject,
+    CancelRequest,
+    Command,
+    Control,
+    Event,
+    Fill,
+    OrderAck,
+    OrderKind,
+    OrderReject,
+    OrderRequest,
+    Origin,
+    OutcomeUnknown,
+    Output,
+    Phase,
+    Reconciled,
+    Refusal,
+    RefusalReason,
+    Resolution,
+    RiskRefusal,
+    SessionStart,
+    SessionStop,
+    Timer,
+    TradingState,
+)
+
+
+def _no_mark(_stage: str) -> None:
+    return None
+
+
+class Core:
+    """Configuration and policy around the pure step. `mark` is told the stages of a step; it cannot influence them."""
+
+    def __init__(self, config: CoreConfig, policy: Policy, mark: Callable[[str], None] = _no_mark) -> None:
+        self.config, self.policy, self.mark = config, policy, mark
+        self._limits = config.limits.pack()
+        gating.warm_up()
+        self._handlers: dict[type, Callable[[Turn, Any], None]] = {
+            SessionStart: self._session_start,
+            SessionStop: self._session_stop,
+            BookEvent: self._book,
+            OrderAck: order_events.order_ack,
+            OrderReject: order_events.order_reject,
+            CancelAck: order_events.cancel_ack,
+            CancelReject: order_events.cancel_reject,
+            Fill: self._fill,
+            OutcomeUnknown: order_events.outcome_unknown,
+            Resolution: order_events.resolution,
+            Reconciled: self._reconciled,
+            Timer: self._timer,
+            Control: self._control,
+            OrderRequest: self._order_request,
+            CancelRequest: self._cancel_request,
+        }
+
+    def step(self, state: CoreState, event: Event) -> tuple[CoreState, list[Output]]:
+        """Return the next state and what leaves the core, in order. TypeError for what is no event."""
+        handler = self._handlers.get(type(event))
+        if handler is None:
+            raise TypeError(f"{type(event).__name__} is not an event of the core")
+        turn = Turn(state)
+        if not isinstance(event, SessionStart):
+            if not (isinstance(event, BookEvent) and event.advice):  # an outside clock must not move ours
+                turn.now_ns = max(turn.now_ns, getattr(event, "now_ns", event.event_ns))
+            order_events.mark_sent(turn)
+        handler(turn, event)
+        return turn.freeze(), turn.outputs
+
+    # Session.
+
+    def _session_start(self, turn: Turn, event: SessionStart) -> None:
+        turn.session, turn.next_intent = event, 1
+        for order in turn.live_orders():
+            turn.transition(order, OrderEvent.LOSE)
+        if turn.latched:
+            trading = TradingState.HALTED
+        else:
+            kept = turn.trading == TradingState.REDUCE_ONLY
+            trading = TradingState.REDUCE_ONLY if kept else TradingState.ACTIVE
+        turn.change(trading, Phase.RECOVERING if event.recovered else Phase.RUNNING, "start")
+
+    def _session_stop(self, turn: Turn, event: SessionStop) -> None:
+        turn.change(turn.trading, Phase.STOPPED, event.reason)
+
+    def _timer(self, turn: Turn, event: Timer) -> None:
+        book = turn.book
+        if book is None or turn.phase != Phase.RUNNING or turn.trading == TradingState.HALTED:
+            return
+        age_ns = turn.now_ns - book.event_ns
+        if age_ns > self.config.limits.max_age_ns:
+            self._refuse(turn, book.instrument, Refused(RefusalReason.STALE_BOOK, f"book is {age_ns} ns old"))
+
+    def _control(self, turn: Turn, event: Control) -> None:
+        why = f"{event.command.name} by {event.actor}: {event.reason}"
+        match event.command:
+            case Command.KILL:
+                turn.flatten_wanted, turn.latched = False, True
+                phase = Phase.RUNNING if turn.phase == Phase.FLATTENING else turn.phase
+                turn.change(TradingState.HALTED, phase, why)
+                gating.cancel_all(turn, Origin.KILL)
+            case Command.FLATTEN:
+                self._start_flatten(turn, why)
+            case Command.STOP:
+                turn.flatten_wanted = False
+                turn.change(TradingState.HALTED, Phase.STOPPING, why)
+                gating.cancel_all(turn, Origin.STOP)
+            case Command.REDUCE_ONLY if turn.phase == Phase.RUNNING and not turn.latched:
+                turn.change(TradingState.REDUCE_ONLY, turn.phase, why)
+            case Command.RESUME if turn.phase == Phase.RUNNING:
+                turn.consecutive_refusals, turn.latched = 0, False
+                turn.change(TradingState.ACTIVE, turn.phase, why)
+            case _:
+                turn.alert("CONTROL_REFUSED", f"{why}: not in phase {turn.phase.name}, {turn.trading.name}")
+
+    def _start_flatten(self, turn: Turn, why: str) -> None:
+        if turn.phase in (Phase.STOPPING, Phase.STOPPED):
+            turn.alert("CONTROL_REFUSED", f"{why}: not in phase {turn.phase.name}")
+            return
+        turn.flatten_wanted = True
+        phase = Phase.RECOVERING if turn.phase == Phase.RECOVERING else Phase.FLATTENING
+        turn.change(TradingState.REDUCE_ONLY, phase, why)
+        gating.cancel_all(turn, Origin.FLATTEN)
+
+    def _reconciled(self, turn: Turn, event: Reconciled) -> None:
+        ours = (turn.account.position_lots, len(turn.live))
+        theirs = (event.position_lots, event.open_orders)
+        equal = event.equal and ours == theirs
+        if not equal:
+            turn.alert("NOT_RECONCILED", f"position and open orders: ours {ours}, the venue's {theirs}")
+        trading = turn.trading
+        if not equal and trading == TradingState.ACTIVE:
+            trading = TradingState.REDUCE_ONLY
+        phase = turn.phase
+        if phase == Phase.RECOVERING:
+            phase = Phase.FLATTENING if turn.flatten_wanted else Phase.RUNNING
+        turn.change(trading, phase, "reconciled" if equal else "differs from the venue")
+
+    # Market.
+
+    def _book(self, turn: Turn, event: BookEvent) -> None:
+        refused = check_book(self.config, event)
+        if event.advice:
+            self._advise(turn, event, refused)
+            return
+        if refused is None:
+            turn.history = next_history(turn.history, turn.book, event)
+        turn.book = event
+        if turn.phase == Phase.FLATTENING:
+            _say_refused(turn, event.instrument, Refused(RefusalReason.NOT_ACTIVE, turn.phase.name))
+            self._flatten(turn, refused)
+        elif turn.phase != Phase.RUNNING or turn.trading == TradingState.HALTED:
+            if turn.phase != Phase.RECOVERING:
+                gating.cancel_all(turn, Origin.STOP if turn.phase == Phase.STOPPING else Origin.KILL)
+            _say_refused(turn, event.instrument, Refused(RefusalReason.NOT_ACTIVE, turn.phase.name))
+        elif refused is not None:
+            self._refuse(turn, event.instrument, refused)
+        else:
+            self._quote(turn, event)
+
+    def _advise(self, turn: Turn, book: BookEvent, refused: Refused | None) -> None:
+        """Answer an outside feed: the same checks and the same policy, with no effect on our orders and limits."""
+        answer: Planned | Refused | None = refused
+        if refused is None:
+            turn.advice_history = next_history(turn.advice_history, turn.advice_book, book)
+            turn.advice_book = book
+            if turn.phase != Phase.RUNNING or turn.trading == TradingState.HALTED:
+                answer = Refused(RefusalReason.NOT_ACTIVE, f"{turn.phase.name}, {turn.trading.name}")
+            else:
+                answer = decide(self.config, self.policy, turn, book, turn.advice_history, self.mark)
+        if isinstance(answer, Planned):
+            turn.outputs.append(answer.decision)
+        elif answer is not None:
+            turn.outputs.append(Refusal(book.instrument, book.event_ns, answer.reason, 0, answer.detail, advice=True))
+
+    def _quote(self, turn: Turn, book: BookEvent) -> None:
+        assert turn.history is not None, "a checked book has a history"
+        answer = decide(self.config, self.policy, turn, book, turn.history, self.mark)
+        if isinstance(answer, Refused):
+            self._refuse(turn, book.instrument, answer)
+            return
+        turn.decisions += 1
+        turn.consecutive_refusals = 0
+        turn.outputs.append(answer.decision)
+        self._place(turn, book, answer)
+        self.mark("risk")
+
+    def _place(self, turn: Turn, book: BookEvent, planned: Planned) -> None:
+        plan = planned.plan
+        for side in np.flatnonzero(plan.cancel).tolist():
+            for order in turn.live_orders():
+                if order.side == side and order.origin == Origin.POLICY:
+                    gating.cancel(turn, order, Origin.POLICY, "")
+        wanted = [
+            gating.Wanted(
+                instrument=book.instrument,
+                side=side,
+                price_tick=int(plan.price_tick[side]),
+                lots=int(plan.lots[side]),
+                kind=OrderKind.POST_ONLY,
+                reduce_only=False,
+                origin=Origin.POLICY,
+            )
+            for side in np.flatnonzero(plan.place).tolist()
+        ]
+        gating.send_new(self.config, self._limits, turn, wanted)
+
+    def _refuse(self, turn: Turn, instrument: int, refused: Refused) -> None:
+        """Say why, pull our quotes, and after too many in a row flatten and stop."""
+        turn.refusals += 1
+        turn.consecutive_refusals += 1
+        _say_refused(turn, instrument, refused)
+        if turn.consecutive_refusals >= self.config.max_refusals:
+            self._start_flatten(turn, f"{turn.consecutive_refusals} refusals in a row, last {refused.reason.name}")
+            return
+        gating.cancel_all(turn, Origin.POLICY)
+
+    def _flatten(self, turn: Turn, refused: Refused | None) -> None:
+        """Cancel everything, then trade the position to zero with reduce-only IOC orders, then halt."""
+        if turn.live:
+            gating.cancel_all(turn, Origin.FLATTEN)
+        elif turn.account.position_lots == 0:
+            turn.flatten_wanted, turn.latched = False, True
+            turn.change(TradingState.HALTED, Phase.RUNNING, "flat")
+        elif refused is None and turn.book is not None:
+            gating.send_new(self.config, self._limits, turn, [gating.flattening(self.config, turn, turn.book)])
+
+    # Orders.
+
+    def _fill(self, turn: Turn, event: Fill) -> None:
+        order_events.fill(turn, event, self.config.limits.tick_value_e8)
+
+    def _order_request(self, turn: Turn, event: OrderRequest) -> None:
+        if event.instrument != 0:
+            turn.outputs.append(
+                RiskRefusal(
+                    instrument=event.instrument,
+                    reason=RiskReason.NOT_TRADABLE,
+                    side=event.side,
+                    price_tick=event.price_tick,
+                    lots=event.lots,
+                    origin=Origin.EXTERNAL,
+                    request_id=event.request_id,
+                    event_ns=turn.now_ns,
+                )
+            )
+            return
+        wanted = gating.Wanted(
+            instrument=event.instrument,
+            side=event.side,
+            price_tick=event.price_tick,
+            lots=event.lots,
+            kind=event.kind,
+            reduce_only=event.reduce_only,
+            origin=Origin.EXTERNAL,
+            request_id=event.request_id,
+        )
+        gating.send_new(self.config, self._limits, turn, [wanted])
+
+    def _cancel_request(self, turn: Turn, event: CancelRequest) -> None:
+        order = order_events.find(turn, event.client_order_id, "CancelRequest")
+        if order is not None and not gating.cancel(turn, order, Origin.EXTERNAL, event.request_id):
+            turn.alert("CANCEL_REFUSED", f"{order.client_order_id} is {order.state.name}")
+
+
+def _say_refused(turn: Turn, instrument: int, refused: Refused) -> None:
+    turn.outputs.append(Refusal(instrument, turn.now_ns, refused.reason, turn.consecutive_refusals, refused.detail))

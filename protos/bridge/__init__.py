@@ -1,0 +1,1 @@
+"""The bridge's gRPC API: sources and generated code."""

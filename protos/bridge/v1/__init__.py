@@ -1,0 +1,1 @@
+"""Version 1 of the bridge's API; see bridge.proto."""

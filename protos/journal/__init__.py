@@ -1,0 +1,1 @@
+"""The journal: record messages of the live bridge."""

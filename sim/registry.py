@@ -1,0 +1,82 @@
+"""Environments by name: one line per addition. The contract tests run over this table."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from gymnax.environments import environment
+
+from kernels.features.normalise import Normaliser, fit_normaliser
+from market_models.calibration import Calibration, load_calibration, pack_params
+from market_models.registry import get_flow
+from sim.accounts import FeeRates
+from sim.market_making import MarketMaking
+from sim.market_making_types import EnvParams, MarketMakingConfig, StartPool
+from sim.start_states import make_pool
+from sim.vector import broadcast_params, market_making_vector
+
+DEFAULT_CALIBRATION: Final = "amzn_2012_06_21_zi"
+DEFAULT_POOL_SIZE: Final = 256
+
+
+def make_market_making(
+    calibration: Calibration | str = DEFAULT_CALIBRATION,
+    *,
+    backend: str = "cpu",
+    config: MarketMakingConfig | None = None,
+    pool_size: int = DEFAULT_POOL_SIZE,
+    pool_seed: int = 0,
+    pool: StartPool | None = None,
+    normaliser: Normaliser | None = None,
+    **params: Any,
+) -> MarketMaking:
+    """Return market making in a generated market: fees and flow of the calibration, a pool of start states from a seed.
+
+    `params` override fields of `EnvParams`; a ValueError names an unknown one or a value out of range. Held-out
+    episodes come from another `pool_seed`; a `pool` made before saves its burn-in (then size and seed do not matter).
+    """
+    if isinstance(calibration, str):
+        calibration = load_calibration(calibration)
+    config = config or MarketMakingConfig()
+    unknown = sorted(set(params) - set(EnvParams.__dataclass_fields__))
+    if unknown:
+        raise ValueError(f"EnvParams has no field {unknown[0]!r}; it has {sorted(EnvParams.__dataclass_fields__)}")
+    fees = calibration.fees
+    rates = FeeRates(fees.maker_bps, fees.taker_bps, fees.maker_per_lot_tick, fees.taker_per_lot_tick)
+    if pool is None:
+        pool = make_pool(config.market, calibration, pool_size, seed=pool_seed, backend=backend)
+    flow = get_flow(calibration.model)
+    defaults = {"flow_params": pack_params(calibration), "fees": rates, "num_starts": pool.size}
+    return MarketMaking(config, flow, pool, EnvParams(**{**defaults, **params}), backend=backend, normaliser=normaliser)
+
+
+ENVIRONMENTS: Final[dict[str, Callable[..., environment.Environment]]] = {
+    "market_making": make_market_making,
+}
+
+
+def make_environment(name: str, **options: Any) -> environment.Environment:
+    """Return the environment `name`; a ValueError names the valid ones."""
+    if name not in ENVIRONMENTS:
+        raise ValueError(f"environment {name!r} is not one of {sorted(ENVIRONMENTS)}")
+    return ENVIRONMENTS[name](**options)
+
+
+def measure_normaliser(env: MarketMaking, *, seed: int = 0, num_envs: int = 32, num_steps: int = 256) -> Normaliser:
+    """Return the normaliser that gives the columns mean 0 and deviation 1 while actions are drawn uniformly."""
+    vector = market_making_vector(env, phases=4)
+    params = broadcast_params(env.default_params, num_envs)
+    observe = jax.vmap(env.columns)
+
+    def step(state: Any, key: jax.Array) -> tuple[Any, jax.Array]:
+        key_action, key_step = jax.random.split(key)
+        action = jax.random.randint(key_action, (num_envs,), 0, env.num_actions)
+        state, _ = vector.step(key_step, state, action, params)
+        return state, observe(state, params)
+
+    key_reset, key_steps = jax.random.split(jax.random.key(seed))
+    state, _ = vector.reset(key_reset, params)
+    _, columns = jax.jit(lambda s: jax.lax.scan(step, s, jax.random.split(key_steps, num_steps)))(state)
+    return fit_normaliser(np.asarray(jnp.reshape(columns, (-1, columns.shape[-1]))))

@@ -1,0 +1,101 @@
+"""Small markets for tests: a hand-made calibration, and environments over it or over hand-written messages."""
+
+from functools import cache
+
+import numpy as np
+
+from kernels.features.market import DEPTH_LEVELS
+from kernels.lob import spec
+from kernels.lob.host import HostBook
+from kernels.lob.spec import Book, LobConfig
+from market_models.calibration import Calibration
+from market_models.fees import Fees
+from market_models.instrument import Instrument
+from market_models.registry import get_flow
+from sim.engine.types import MarketConfig
+from sim.market_making import MarketMaking
+from sim.market_making_types import EnvParams, MarketMakingConfig, StartPool
+from sim.registry import make_market_making
+
+CONFIG = MarketMakingConfig(
+    MarketConfig(
+        LobConfig(capacity=64, max_fills=32, depth_levels=DEPTH_LEVELS, fills_mode=spec.FILLS_OWNED),
+        inbox=16,
+        num_learners=1,
+    )
+)
+
+
+def small_calibration(**params) -> Calibration:
+    """Return a lively little market: spread of a few ticks, orders of 1..20 lots."""
+    sizes = np.resize(np.arange(1, 21), 128).tolist()
+    rates = {
+        "limit_rate_per_s": [0.4, 0.6, 0.8, 0.8, 0.8, 0.6, 0.6, 0.6, 0.4, 0.4],
+        "cancel_rate_per_s": [0.3, 0.25, 0.2, 0.2, 0.15, 0.15, 0.15, 0.15, 0.15, 0.15],
+        "market_rate_per_s": 0.7,
+        "limit_lots": sizes,
+        "market_lots": sizes,
+        "mean_lots": [5.0, 10.0, 20.0, 20.0, 20.0, 20.0, 20.0, 20.0, 20.0, 20.0],
+        "mean_spread_tick": 3.0,
+        "reference_tick": 1000,
+    }
+    return Calibration(
+        model="zero_intelligence",
+        instrument=Instrument("TEST", "0.01"),
+        params={**rates, **params},
+        standard_errors={},
+        log_likelihood=0.0,
+        data_digest="",
+        from_s=0,
+        to_s=1,
+        fees=Fees(maker_bps=0.0, taker_bps=0.0, maker_per_lot_tick=-0.25, taker_per_lot_tick=0.5),
+    )
+
+
+@cache
+def small_market_making(backend: str = "cpu", **params) -> MarketMaking:
+    """Return market making in the small market, with short episodes."""
+    defaults = {"max_steps_in_episode": 12, "quote_lots": 10, "inventory_cap_lots": 25, "latency_ns": 50_000_000}
+    return make_market_making(
+        small_calibration(), backend=backend, config=CONFIG, pool_size=6, **{**defaults, **params}
+    )
+
+
+def row(kind, side=0, lots=0, price_tick=0, order_id=0, at_ns=0):
+    """Return one background message as a list of 8."""
+    return [kind, side, lots, price_tick, order_id, 0, 0, at_ns]
+
+
+def replay_market_making(book_messages, background, backend: str = "cpu", **params) -> MarketMaking:
+    """Return the environment that starts from the book of `book_messages` and plays `background` rows."""
+    events = int(params.pop("events", 1))
+    host = HostBook(CONFIG.market.lob)
+    out = host.apply(np.array(book_messages, np.int32))
+    assert not out.reason.any()
+    pool = StartPool(
+        book=Book(*(np.array(field)[None] for field in host.book)),
+        depth=np.array(out.depth)[None],
+        clock=np.zeros((1, 2), np.int32),
+        next_order_id=np.array([1000], np.int32),
+        reference_tick=np.zeros(1, np.int32),
+        row=np.zeros(1, np.int32),
+    )
+    flow = get_flow("replay")
+    defaults = {
+        "flow_params": np.zeros(flow.num_params, np.int32),
+        "horizon": np.array([events, 0], np.int32),
+        "max_steps_in_episode": len(background) // events,
+        "quote_lots": 10,
+        "inventory_cap_lots": 25,
+        "latency_ns": 0,
+        "reward_scale": 1.0,
+        "inventory_penalty": 0.0,
+    }
+    return MarketMaking(
+        CONFIG._replace(background_rows=events),
+        flow,
+        pool,
+        EnvParams(**{**defaults, **params}),
+        backend=backend,
+        background=np.array(background, np.int32),
+    )

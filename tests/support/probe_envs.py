@@ -1,0 +1,80 @@
+"""One small environment whose parameters make it any of several probes with known answers.
+
+Its observation is (signal, clock), where signal is -1 or 1, drawn anew at every step, and clock is the time modulo
+`wrap`, over `wrap`. One object serves all tests, so that they share one compiled program.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from agents.train_config import PPOConfig
+from sim.vector import StepResult
+
+
+class ProbeParams(NamedTuple):
+    """What is paid, and how an episode ends."""
+
+    constant: Any = 0.0  # paid at every step: the value of a one-step episode
+    last: Any = 0.0  # paid at the last step: worth gamma^n of it n steps before
+    match: Any = 0.0  # paid for action 1 where the signal is positive and action 0 where it is negative
+    odd: Any = 0.0  # paid at odd times
+    length: Any = 3  # steps an episode
+    wrap: Any = 3  # steps after which the clock starts again
+    truncates: Any = False  # the end is a time limit: the value goes on behind it
+
+
+class ProbeState(NamedTuple):
+    time: jax.Array  # int32[B]
+    signal: jax.Array  # float32[B]
+
+
+class Probe:
+    """B probes; a key an environment."""
+
+    obs_dim = 2
+    num_actions = 2
+    keys_per_env = True
+
+    def reset(self, key: jax.Array, params: ProbeParams) -> tuple[ProbeState, jax.Array]:
+        state = ProbeState(jnp.zeros(key.shape[0], jnp.int32), _signal(key))
+        return state, _observe(state, params)
+
+    def step(
+        self, key: jax.Array, state: ProbeState, action: jax.Array, params: ProbeParams
+    ) -> tuple[ProbeState, StepResult]:
+        last = ProbeState(state.time + 1, _signal(key))
+        done = last.time >= params.length
+        matched = (action == 1) == (state.signal > 0)
+        reward = params.constant + params.last * done + params.match * matched + params.odd * (state.time % 2)
+        following = ProbeState(jnp.where(done, 0, last.time), last.signal)
+        result = StepResult(
+            obs=_observe(following, params),
+            reward=reward,
+            terminated=done & ~params.truncates,
+            truncated=done & params.truncates,
+            final_obs=_observe(last, params),
+            info={"time": last.time, "not_a_number_an_environment": jnp.zeros((action.shape[0], 2))},
+        )
+        return following, result
+
+
+def _signal(key: jax.Array) -> jax.Array:
+    return jax.vmap(lambda k: jnp.where(jax.random.bernoulli(k), 1.0, -1.0))(key)
+
+
+def _observe(state: ProbeState, params: ProbeParams) -> jax.Array:
+    return jnp.stack([state.signal, (state.time % params.wrap) / params.wrap], axis=-1)
+
+
+PROBE = Probe()
+SMALL = PPOConfig(
+    envs_per_agent=4,
+    steps_per_update=32,
+    epochs=8,
+    minibatches=2,
+    hidden=(16,),
+    normalise_returns=False,
+    updates_per_call=2,
+)
