@@ -10,7 +10,7 @@ import numpy as np
 
 from agents.statistics import count_rows
 
-SPLITS_CHUNK = 16_000_000  # split x strategy values held at once, 128 MB
+SPLITS_CHUNK = 4_000_000  # split x strategy values held at once, 32 MB an array
 MAX_BLOCKS = 20  # C(20, 10) = 184,756 splits
 
 

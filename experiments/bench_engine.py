@@ -26,7 +26,7 @@ CALL: Final = 100  # messages of a call
 REFERENCE: Final = {"cpu": "xla", "xla": "cpu"}
 REFERENCE_BOOKS: Final = 256  # the pure JAX engine is slow on a CPU: this much takes it about a second
 REFERENCE_CALLS: Final = 4
-MAX_FILLS: Final = 64
+MAX_FILLS: Final = 128  # the streams reach 65 a call
 
 
 class _Run(NamedTuple):

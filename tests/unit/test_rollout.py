@@ -116,3 +116,14 @@ def test_ended_episodes_are_summed_by_agent_in_unscaled_reward(rolled):
     assert set(finished) == set(totals)
     for name, expected in totals.items():
         np.testing.assert_allclose(finished[name], expected, rtol=1e-5, err_msg=name)
+
+
+def test_every_agent_and_every_update_has_its_own_key(rolled):
+    state, *_ = rolled
+    keys = jax.random.wrap_key_data(jnp.asarray(state.agent_key))
+    words = []
+    for update in (0, 1, 2):
+        shared = Shared(jax.random.key(3), jnp.int32(update), jnp.int32(3))
+        moved = state._replace(agent_key=keys, shared=shared)
+        words += np.asarray(jax.random.key_data(train_state.update_keys(moved))).tolist()
+    assert len({tuple(word) for word in words}) == 6
