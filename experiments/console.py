@@ -87,7 +87,8 @@ class Output:
 
 def print_value(key: str, value: Any) -> None:
     """Print one field for people; a list of mappings becomes a table."""
-    out = Console(file=sys.stdout, soft_wrap=True)
+    # Where nobody is looking at a terminal, a table is not cut to 80 columns.
+    out = Console(file=sys.stdout, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
         out.print(key, style="bold")
         out.print(table(value))
