@@ -30,7 +30,7 @@ def run_session(config: PaperConfig, port: int | None, on_port: Callable[[int], 
             opened.run()
         else:
             core = opened.session.core.config
-            served = Served(opened.session, (core.instrument,), (core.limits,))
+            served = Served(opened.session, (core.instrument,))
             with start_server(served, ServerConfig(port=port)) as server:
                 if on_port is not None:
                     on_port(server.port)

@@ -9,6 +9,7 @@ reason `INBOX_FULL`), except for kill, which always enters.
 from concurrent.futures import Future
 from typing import Protocol
 
+from kernels.risk.spec import RiskLimits
 from live_bridge.types import (
     BookEvent,
     CancelRequest,
@@ -79,7 +80,7 @@ class SessionControl(Protocol):
         ...
 
     def resume(self, actor: str, reason: str) -> Future[CommandResult]:
-        """Go back to ACTIVE."""
+        """Go back to ACTIVE; only a person may, whatever it was that stopped the trading."""
         ...
 
     def reduce_only(self, actor: str, reason: str) -> Future[CommandResult]:
@@ -88,6 +89,14 @@ class SessionControl(Protocol):
 
     def stop(self, actor: str, reason: str) -> Future[CommandResult]:
         """Drain and end the session."""
+        ...
+
+    def limits(self) -> tuple[RiskLimits, ...]:
+        """Return the limits in force of strategy, venue and firm; never blocks."""
+        ...
+
+    def set_limits(self, scope: str, changes: dict[str, int], actor: str, reason: str) -> Future[CommandResult]:
+        """Change limits of "strategy", "venue" or "firm" from the next order on."""
         ...
 
     def submit(self, request: OrderRequest) -> Future[CommandResult]:

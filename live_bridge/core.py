@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from kernels.risk.spec import RiskReason
-from live_bridge import gating, order_events
+from kernels.risk.states import KillEvent, TradingEvent
+from live_bridge import gating, guarding, order_events
 from live_bridge.core_state import CoreConfig, CoreState, Turn
 from live_bridge.orders import OrderEvent
 from live_bridge.policy import Policy
@@ -25,6 +26,7 @@ from live_bridge.types import (
     Control,
     Event,
     Fill,
+    LimitsChange,
     OrderAck,
     OrderKind,
     OrderReject,
@@ -44,6 +46,8 @@ from live_bridge.types import (
     TradingState,
 )
 
+SESSION_ACTOR = "session"  # commands that the session gives itself: never a person's
+
 
 def _no_mark(_stage: str) -> None:
     return None
@@ -54,14 +58,13 @@ class Core:
 
     def __init__(self, config: CoreConfig, policy: Policy, mark: Callable[[str], None] = _no_mark) -> None:
         self.config, self.policy, self.mark = config, policy, mark
-        self._limits = config.limits.pack()
-        gating.warm_up()
+        self._gate = gating.Gate(config)
         self._handlers: dict[type, Callable[[Turn, Any], None]] = {
             SessionStart: self._session_start,
             SessionStop: self._session_stop,
             BookEvent: self._book,
-            OrderAck: order_events.order_ack,
-            OrderReject: order_events.order_reject,
+            OrderAck: self._order_ack,
+            OrderReject: self._order_reject,
             CancelAck: order_events.cancel_ack,
             CancelReject: order_events.cancel_reject,
             Fill: self._fill,
@@ -70,6 +73,7 @@ class Core:
             Reconciled: self._reconciled,
             Timer: self._timer,
             Control: self._control,
+            LimitsChange: self._limits_change,
             OrderRequest: self._order_request,
             CancelRequest: self._cancel_request,
         }
@@ -93,12 +97,9 @@ class Core:
         turn.session, turn.next_intent = event, 1
         for order in turn.live_orders():
             turn.transition(order, OrderEvent.LOSE)
-        if turn.latched:
-            trading = TradingState.HALTED
-        else:
-            kept = turn.trading == TradingState.REDUCE_ONLY
-            trading = TradingState.REDUCE_ONLY if kept else TradingState.ACTIVE
-        turn.change(trading, Phase.RECOVERING if event.recovered else Phase.RUNNING, "start")
+        turn.limits = turn.limits or self.config.limits_by_scope()
+        phase = Phase.RECOVERING if event.recovered else Phase.RUNNING
+        turn.change(turn.allowed(phase), phase, "start")
 
     def _session_stop(self, turn: Turn, event: SessionStop) -> None:
         turn.change(turn.trading, Phase.STOPPED, event.reason)
@@ -108,30 +109,44 @@ class Core:
         if book is None or turn.phase != Phase.RUNNING or turn.trading == TradingState.HALTED:
             return
         age_ns = turn.now_ns - book.event_ns
-        if age_ns > self.config.limits.max_age_ns:
+        guarding.silence(self.config, turn, age_ns)
+        if age_ns > turn.limits[0].max_age_ns:
             self._refuse(turn, book.instrument, Refused(RefusalReason.STALE_BOOK, f"book is {age_ns} ns old"))
 
     def _control(self, turn: Turn, event: Control) -> None:
         why = f"{event.command.name} by {event.actor}: {event.reason}"
         match event.command:
             case Command.KILL:
-                turn.flatten_wanted, turn.latched = False, True
-                phase = Phase.RUNNING if turn.phase == Phase.FLATTENING else turn.phase
-                turn.change(TradingState.HALTED, phase, why)
+                turn.flatten_wanted = False
+                turn.hear_kill(KillEvent.KILL)
+                turn.stand(TradingEvent.KILL, Phase.RUNNING if turn.phase == Phase.FLATTENING else turn.phase, why)
                 gating.cancel_all(turn, Origin.KILL)
             case Command.FLATTEN:
+                # Who flattens has seen the price: the reference must not keep the position from being closed.
+                turn.breakers = turn.breakers._replace(reference_ns=-1)
                 self._start_flatten(turn, why)
             case Command.STOP:
                 turn.flatten_wanted = False
                 turn.change(TradingState.HALTED, Phase.STOPPING, why)
                 gating.cancel_all(turn, Origin.STOP)
-            case Command.REDUCE_ONLY if turn.phase == Phase.RUNNING and not turn.latched:
-                turn.change(TradingState.REDUCE_ONLY, turn.phase, why)
-            case Command.RESUME if turn.phase == Phase.RUNNING:
-                turn.consecutive_refusals, turn.latched = 0, False
-                turn.change(TradingState.ACTIVE, turn.phase, why)
-            case _:
-                turn.alert("CONTROL_REFUSED", f"{why}: not in phase {turn.phase.name}, {turn.trading.name}")
+            case Command.REDUCE_ONLY | Command.RESUME:
+                self._person_decides(turn, event, why)
+
+    def _person_decides(self, turn: Turn, event: Control, why: str) -> None:
+        """Restrict or re-enable: only for a person, only in a running session, only where the table allows it."""
+        resume = event.command == Command.RESUME
+        by_person = event.actor != SESSION_ACTOR
+        done = turn.phase == Phase.RUNNING and turn.stand(
+            TradingEvent.RESUME if resume else TradingEvent.RESTRICT, turn.phase, why, by_person
+        )
+        if not done:
+            said = "" if by_person else ", and only a person may"
+            turn.alert("CONTROL_REFUSED", f"{why}: not in phase {turn.phase.name}, {turn.trading.name}{said}")
+        elif resume:
+            guarding.resumed(turn)
+
+    def _limits_change(self, turn: Turn, event: LimitsChange) -> None:
+        guarding.change_limits(self.config, turn, event)
 
     def _start_flatten(self, turn: Turn, why: str) -> None:
         if turn.phase in (Phase.STOPPING, Phase.STOPPED):
@@ -139,7 +154,7 @@ class Core:
             return
         turn.flatten_wanted = True
         phase = Phase.RECOVERING if turn.phase == Phase.RECOVERING else Phase.FLATTENING
-        turn.change(TradingState.REDUCE_ONLY, phase, why)
+        turn.stand(TradingEvent.FLATTEN, phase, why)
         gating.cancel_all(turn, Origin.FLATTEN)
 
     def _reconciled(self, turn: Turn, event: Reconciled) -> None:
@@ -148,23 +163,26 @@ class Core:
         equal = event.equal and ours == theirs
         if not equal:
             turn.alert("NOT_RECONCILED", f"position and open orders: ours {ours}, the venue's {theirs}")
-        trading = turn.trading
-        if not equal and trading == TradingState.ACTIVE:
-            trading = TradingState.REDUCE_ONLY
         phase = turn.phase
         if phase == Phase.RECOVERING:
             phase = Phase.FLATTENING if turn.flatten_wanted else Phase.RUNNING
-        turn.change(trading, phase, "reconciled" if equal else "differs from the venue")
+        if equal:
+            turn.change(turn.trading, phase, "reconciled")
+        else:
+            turn.stand(TradingEvent.DIFFER, phase, "differs from the venue")
+        guarding.reconciled(turn, event, equal)
 
     # Market.
 
     def _book(self, turn: Turn, event: BookEvent) -> None:
-        refused = check_book(self.config, event)
+        max_age_ns = (turn.limits or self.config.limits_by_scope())[0].max_age_ns
+        refused = check_book(self.config, event, max_age_ns)
         if event.advice:
             self._advise(turn, event, refused)
             return
         if refused is None:
             turn.history = next_history(turn.history, turn.book, event)
+            guarding.book(self.config, turn, int(turn.history.mid_half_tick), event.event_ns)
         turn.book = event
         if turn.phase == Phase.FLATTENING:
             _say_refused(turn, event.instrument, Refused(RefusalReason.NOT_ACTIVE, turn.phase.name))
@@ -223,7 +241,7 @@ class Core:
             )
             for side in np.flatnonzero(plan.place).tolist()
         ]
-        gating.send_new(self.config, self._limits, turn, wanted)
+        self._gate.send_new(turn, wanted)
 
     def _refuse(self, turn: Turn, instrument: int, refused: Refused) -> None:
         """Say why, pull our quotes, and after too many in a row flatten and stop."""
@@ -231,6 +249,7 @@ class Core:
         turn.consecutive_refusals += 1
         _say_refused(turn, instrument, refused)
         if turn.consecutive_refusals >= self.config.max_refusals:
+            guarding.model_refused(turn)
             self._start_flatten(turn, f"{turn.consecutive_refusals} refusals in a row, last {refused.reason.name}")
             return
         gating.cancel_all(turn, Origin.POLICY)
@@ -240,15 +259,26 @@ class Core:
         if turn.live:
             gating.cancel_all(turn, Origin.FLATTEN)
         elif turn.account.position_lots == 0:
-            turn.flatten_wanted, turn.latched = False, True
-            turn.change(TradingState.HALTED, Phase.RUNNING, "flat")
+            turn.flatten_wanted = False
+            turn.stand(TradingEvent.FLAT, Phase.RUNNING, "flat")
         elif refused is None and turn.book is not None:
-            gating.send_new(self.config, self._limits, turn, [gating.flattening(self.config, turn, turn.book)])
+            self._gate.send_new(turn, [gating.flattening(self.config, turn, turn.book)])
 
     # Orders.
 
+    def _order_ack(self, turn: Turn, event: OrderAck) -> None:
+        before = turn.orders.get(event.client_order_id)
+        order_events.order_ack(turn, event)
+        guarding.acknowledged(self.config, turn, before, event)
+
+    def _order_reject(self, turn: Turn, event: OrderReject) -> None:
+        order_events.order_reject(turn, event)
+        guarding.reject(self.config, turn, event)
+
     def _fill(self, turn: Turn, event: Fill) -> None:
+        before = turn.orders.get(event.client_order_id)
         order_events.fill(turn, event, self.config.limits.tick_value_e8)
+        guarding.executed(turn, before)
 
     def _order_request(self, turn: Turn, event: OrderRequest) -> None:
         if event.instrument != 0:
@@ -275,7 +305,7 @@ class Core:
             origin=Origin.EXTERNAL,
             request_id=event.request_id,
         )
-        gating.send_new(self.config, self._limits, turn, [wanted])
+        self._gate.send_new(turn, [wanted])
 
     def _cancel_request(self, turn: Turn, event: CancelRequest) -> None:
         order = order_events.find(turn, event.client_order_id, "CancelRequest")

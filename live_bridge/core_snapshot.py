@@ -1,10 +1,13 @@
 """The core's state as bytes and back: what a snapshot holds, and what tests compare."""
 
+import json
 from typing import Any
 
 import numpy as np
 
 from kernels.features.market import History
+from kernels.risk.spec import RiskLimits
+from kernels.risk.states import BreakerState, KillState, Standing
 from live_bridge.accounts import Account
 from live_bridge.core_state import CoreState
 from live_bridge.orders import Order
@@ -13,7 +16,8 @@ from live_bridge.records import fill_message, from_body
 from live_bridge.types import BookEvent, OrderKind, OrderState, Origin, Phase, SessionStart, TradingState
 from protos.journal.v1 import journal_pb2 as pb
 
-_COUNTERS = ("next_intent", "decisions", "refusals", "consecutive_refusals", "now_ns", "flatten_wanted", "latched")
+_COUNTERS = ("next_intent", "decisions", "refusals", "consecutive_refusals", "now_ns", "flatten_wanted")
+_BREAKERS = ("opened", "reference_tick_x2", "reference_ns", "slow", "run_side", "run")
 _ENUMS = {"kind": OrderKind, "state": OrderState, "origin": Origin}
 
 
@@ -30,6 +34,11 @@ def encode_state(state: CoreState, sequence: int = 0) -> bytes:
     out.live.extend(state.live)
     out.trade_keys.extend(sorted(key for key, _ in state.trades.items()))
     out.recent_ns.extend(state.recent_ns)
+    out.limits_json.extend(json.dumps(limits._asdict(), separators=(",", ":")) for limits in state.limits)
+    out.standing, out.kill = state.standing.value, state.kill.value
+    for name in _BREAKERS:
+        setattr(out, name, getattr(state.breakers, name))
+    out.rejects_ns.extend(state.breakers.rejects_ns)
     if state.session is not None:
         fill_message(state.session, out.session)
     if state.book is not None:
@@ -59,6 +68,12 @@ def decode_state(payload: bytes) -> tuple[CoreState, int]:
         live=tuple(snapshot.live),
         trades=trades,
         recent_ns=tuple(snapshot.recent_ns),
+        limits=tuple(RiskLimits(**json.loads(text)) for text in snapshot.limits_json),
+        standing=Standing(snapshot.standing),
+        kill=KillState(snapshot.kill),
+        breakers=BreakerState(
+            rejects_ns=tuple(snapshot.rejects_ns), **{name: getattr(snapshot, name) for name in _BREAKERS}
+        ),
         book=from_body(BookEvent, snapshot.book) if snapshot.HasField("book") else None,
         history=_history(snapshot.history),
         advice_book=from_body(BookEvent, snapshot.advice_book) if snapshot.HasField("advice_book") else None,

@@ -11,6 +11,18 @@ import numpy as np
 
 from kernels.features.market import History
 from kernels.risk.spec import RiskLimits
+from kernels.risk.states import (
+    TRADING,
+    BreakerLimits,
+    BreakerState,
+    KillEvent,
+    KillState,
+    Standing,
+    TradingEvent,
+    Tripped,
+    advance_kill,
+)
+from kernels.risk.states import advance as advance_standing
 from live_bridge.accounts import Account, equity_e8, tick_value_e8
 from live_bridge.orders import LIVE, UNDER_WAY, Order, OrderEvent, advance
 from live_bridge.persistent import PersistentMap
@@ -26,6 +38,9 @@ from live_bridge.types import (
 from market_models.instrument import Instrument
 
 DEFAULT_LIMITS = RiskLimits()
+DEFAULT_BREAKERS = BreakerLimits()
+SCOPES = ("strategy", "venue", "firm")
+MAX_CAPITAL_E8 = 2**60
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,10 @@ class CoreConfig:
 
     instrument: Instrument
     limits: RiskLimits = DEFAULT_LIMITS
+    venue_limits: RiskLimits | None = None  # None: the limits above; an instrument's own are always those above
+    firm_limits: RiskLimits | None = None
+    breakers: BreakerLimits = DEFAULT_BREAKERS
+    capital_e8: int = 10_000_000 * 10**8  # equity without profit and loss, 1e-8 quote units
     quote_lots: int = 100
     inventory_cap_lots: int = 500
     disagreement_limit: float = 1.0  # above it a decision is refused
@@ -58,23 +77,42 @@ class CoreConfig:
             raise ValueError(f"disagreement_limit {self.disagreement_limit} is outside 0..1")
         if self.depth_levels < 5:
             raise ValueError(f"depth_levels {self.depth_levels} is below 5, which features need")
-        if self.limits.tick_value_e8 != tick_value_e8(self.instrument):
-            raise ValueError(
-                f"limits.tick_value_e8 {self.limits.tick_value_e8} is not the instrument's "
-                f"{tick_value_e8(self.instrument)}"
-            )
+        if not 0 < self.capital_e8 <= MAX_CAPITAL_E8:
+            raise ValueError(f"capital_e8 {self.capital_e8} is outside 1..{MAX_CAPITAL_E8}")
+        self.breakers.checked()
+        for limits in self.limits_by_scope():
+            check_limits(limits, self.instrument)
+
+    def limits_by_scope(self) -> tuple[RiskLimits, ...]:
+        """Return the limits with which a session begins, in the order of SCOPES."""
+        return (self.limits, self.venue_limits or self.limits, self.firm_limits or self.limits)
 
     def to_json(self) -> str:
         """Return canonical JSON: the same configuration gives the same text."""
-        return json.dumps(asdict(self) | {"limits": self.limits._asdict()}, sort_keys=True, separators=(",", ":"))
+        named = {name: value._asdict() for name in _NAMED if (value := getattr(self, name)) is not None}
+        return json.dumps(asdict(self) | named, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "CoreConfig":
         """Return the configuration of `to_json`."""
         fields = json.loads(text)
         fields["instrument"] = Instrument(**fields["instrument"])
-        fields["limits"] = RiskLimits(**fields["limits"])
+        for name, kind in _NAMED.items():
+            if fields.get(name) is not None:
+                fields[name] = kind(**fields[name])
         return cls(**fields)
+
+
+_NAMED = {"limits": RiskLimits, "venue_limits": RiskLimits, "firm_limits": RiskLimits, "breakers": BreakerLimits}
+
+
+def check_limits(limits: RiskLimits, instrument: Instrument) -> RiskLimits:
+    """Return the limits; ValueError if one is no limit, or their tick value is not the instrument's."""
+    if limits.checked().tick_value_e8 != tick_value_e8(instrument):
+        raise ValueError(
+            f"limits.tick_value_e8 {limits.tick_value_e8} is not the instrument's {tick_value_e8(instrument)}"
+        )
+    return limits
 
 
 class CoreState(NamedTuple):
@@ -84,7 +122,10 @@ class CoreState(NamedTuple):
     trading: TradingState = TradingState.HALTED
     phase: Phase = Phase.STARTING
     flatten_wanted: bool = False
-    latched: bool = False  # halted until a person resumes, over restarts too
+    standing: Standing = Standing.ACTIVE  # why we may trade as we may, over restarts too
+    kill: KillState = KillState.IDLE
+    breakers: BreakerState = BreakerState()
+    limits: tuple[RiskLimits, ...] = ()  # of SCOPES, as they are now; empty before the first session
     account: Account = Account()
     orders: PersistentMap[str, Order] = PersistentMap()
     live: tuple[str, ...] = ()  # client order ids of orders that may still fill, oldest first
@@ -99,6 +140,11 @@ class CoreState(NamedTuple):
     history: History | None = None
     advice_book: BookEvent | None = None  # of an outside feed, which has a memory of its own
     advice_history: History | None = None
+
+    @property
+    def latched(self) -> bool:
+        """Whether nothing but a person's resume lets anything leave again."""
+        return self.standing == Standing.HALTED
 
     def live_orders(self) -> list[Order]:
         """Return the orders that may still fill, oldest first."""
@@ -119,7 +165,9 @@ class Turn:
     def __init__(self, state: CoreState) -> None:
         self.session = state.session
         self.trading, self.phase = state.trading, state.phase
-        self.flatten_wanted, self.latched = state.flatten_wanted, state.latched
+        self.flatten_wanted = state.flatten_wanted
+        self.standing, self.kill = state.standing, state.kill
+        self.breakers, self.limits = state.breakers, state.limits
         self.account, self.orders, self.live, self.trades = state.account, state.orders, state.live, state.trades
         self.recent_ns, self.next_intent = state.recent_ns, state.next_intent
         self.decisions, self.refusals = state.decisions, state.refusals
@@ -164,6 +212,38 @@ class Turn:
             return
         self.outputs.append(StateChange(self.trading, trading, self.phase, phase, reason, self.now_ns))
         self.trading, self.phase = trading, phase
+
+    @property
+    def latched(self) -> bool:
+        """Whether nothing but a person's resume lets anything leave again."""
+        return self.standing == Standing.HALTED
+
+    def stand(self, event: TradingEvent, phase: Phase, reason: str, by_person: bool = False) -> bool:
+        """Move the standing by its table, the trading state with it, and the phase; False where it is not allowed.
+
+        A session that stops stays halted whatever its standing is.
+        """
+        after = advance_standing(self.standing, event, by_person)
+        if after is None:
+            return False
+        self.standing = after
+        self.change(self.allowed(phase), phase, reason)
+        return True
+
+    def allowed(self, phase: Phase) -> TradingState:
+        """Return the trading state of this standing in a phase."""
+        stopping = phase in (Phase.STOPPING, Phase.STOPPED)
+        return TradingState.HALTED if stopping else TradingState(TRADING[self.standing])
+
+    def hear_kill(self, event: KillEvent) -> bool:
+        """Move the kill switch; whether it stands elsewhere now."""
+        before, self.kill = self.kill, advance_kill(self.kill, event)
+        return self.kill != before
+
+    def take_breakers(self, judged: tuple[BreakerState, Tripped | None]) -> Tripped | None:
+        """Keep what breakers remember; return the one that opened."""
+        self.breakers, tripped = judged
+        return tripped
 
     def under_way(self) -> np.ndarray:
         """Return int32[2]: 1 where a message of ours about that side has no answer yet."""

@@ -2,11 +2,10 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
-from kernels.risk import spec
-from kernels.risk.cpu import gate
-from kernels.risk.spec import RiskReason, pack_rows, pack_words
+from kernels.risk import columns
+from kernels.risk.spec import ABSENT, HALTED, RiskLimits, RiskReason, word
+from kernels.risk.workspace import GateWorkspace
+from live_bridge.accounts import equity_e8
 from live_bridge.core_state import CoreConfig, Turn
 from live_bridge.orders import Order, OrderEvent, client_order_id
 from live_bridge.types import (
@@ -36,79 +35,143 @@ class Wanted(NamedTuple):
     reduce_only: bool
     origin: Origin
     request_id: str = ""
+    loss_tick: int = 0  # down to its protective stop; 0: it has none
 
 
 def warm_up() -> None:
     """Compile the gate before the first decision needs it."""
-    empty = np.zeros((0, spec.NUM_INTENT_COLUMNS), np.int64)
-    live = np.zeros((0, spec.NUM_LIVE_COLUMNS), np.int64)
-    limits, state = np.zeros(spec.NUM_LIMITS, np.int64), np.zeros(spec.NUM_STATE, np.int64)
-    gate(empty, live, limits, state, np.zeros(0, np.int64))
+    GateWorkspace().judge(0)
 
 
-def flattening(config: CoreConfig, turn: Turn, book: BookEvent) -> Wanted:
-    """Return the reduce-only IOC that brings the position nearer to zero, within the collar and the order size."""
-    position = turn.account.position_lots
-    side = SELL if position > 0 else BUY
-    beyond = min(config.flatten_beyond_tick, config.limits.collar_tick)
-    touch = int(book.depth[1 - side, 0, 0])
-    return Wanted(
-        instrument=book.instrument,
-        side=side,
-        price_tick=touch - beyond if side == SELL else touch + beyond,
-        lots=min(abs(position), config.limits.max_lots),
-        kind=OrderKind.IOC,
-        reduce_only=True,
-        origin=Origin.FLATTEN,
-    )
+class Gate:
+    """The gate's arrays for this session: one strategy, one venue, the firm, one instrument.
 
+    Scratch: every call writes everything that it judges by from the turn, so that the same turn gives the same answer.
+    """
 
-def send_new(config: CoreConfig, limits: np.ndarray, turn: Turn, wanted: list[Wanted]) -> None:
-    """Put the wanted orders through the gate; append a NewIntent or a RiskRefusal for each."""
-    if not wanted:
-        return
-    since = turn.now_ns - config.rate_window_ns
-    turn.recent_ns = tuple(sent for sent in turn.recent_ns if sent > since)
-    rows = [(spec.NEW, want.side, want.price_tick, want.lots, int(want.reduce_only)) for want in wanted]
-    reasons = np.zeros(len(wanted), np.int64)
-    intents = pack_rows(rows, spec.NUM_INTENT_COLUMNS)
-    gate(intents, _live_rows(turn), limits, _state_words(config, turn), reasons)
-    for want, reason in zip(wanted, reasons.tolist(), strict=True):
-        if reason == RiskReason.OK:
-            _emit(turn, want)
-        else:
-            turn.outputs.append(
-                RiskRefusal(
-                    instrument=want.instrument,
-                    reason=RiskReason(reason),
-                    side=want.side,
-                    price_tick=want.price_tick,
-                    lots=want.lots,
-                    origin=want.origin,
-                    request_id=want.request_id,
-                    event_ns=turn.now_ns,
+    def __init__(self, config: CoreConfig) -> None:
+        """Allocate and compile before the first decision needs it."""
+        self._config = config
+        self._space = GateWorkspace()
+        self._limits: tuple[RiskLimits, ...] = ()
+        warm_up()
+
+    def send_new(self, turn: Turn, wanted: list[Wanted]) -> None:
+        """Put the wanted orders through the gate; append a NewIntent or a RiskRefusal for each."""
+        if not wanted:
+            return
+        since = turn.now_ns - self._config.rate_window_ns
+        turn.recent_ns = tuple(sent for sent in turn.recent_ns if sent > since)
+        self._fill_limits(turn)
+        self._fill_market(turn)
+        self._fill_state(turn)
+        self._space.clear_intents()
+        for want in wanted:
+            self._space.add_intent(
+                (
+                    columns.NEW,
+                    0,
+                    0,
+                    want.instrument,
+                    want.side,
+                    want.price_tick,
+                    want.lots,
+                    want.reduce_only,
+                    want.kind,
+                    want.loss_tick,
+                    0,
+                )
+            )
+        for want, reason in zip(wanted, self._space.judge(word(turn.now_ns)).tolist(), strict=True):
+            if reason == RiskReason.OK:
+                _emit(turn, want)
+            else:
+                _refuse(turn, want, RiskReason(reason))
+
+    def _fill_limits(self, turn: Turn) -> None:
+        limits = turn.limits or self._config.limits_by_scope()
+        if limits is self._limits:
+            return
+        self._space.set_instrument(0, limits[0])
+        for scope, each in enumerate(limits):
+            self._space.set_scope_limits(scope, each)
+        self._limits = limits
+
+    def _fill_market(self, turn: Turn) -> None:
+        book, config = turn.book, self._config
+        bid = ask = reference = book_ns = mark = ABSENT
+        valid = 0
+        if book is not None and book.depth.shape == (2, config.depth_levels, 2):
+            bid, ask, book_ns = int(book.depth[BUY, 0, 0]), int(book.depth[SELL, 0, 0]), book.event_ns
+            valid = int(not book.gap and bool((book.depth[:, 0, 1] > 0).all()))
+        if turn.history is not None:
+            mark = (int(turn.history.mid_half_tick) + 1) // 2
+            # A reference that a person has just cleared is the mid until the next book.
+            reference = mark if turn.breakers.reference_ns < 0 else turn.breakers.reference_tick_x2 // 2
+        self._space.set_market(0, 0, (bid, ask, reference, book_ns, valid))
+        self._space.set_mark(0, mark)
+
+    def _fill_state(self, turn: Turn) -> None:
+        space = self._space
+        trading = turn.trading if turn.phase in _LIVE_PHASES else HALTED
+        mark_x2 = int(turn.history.mid_half_tick) if turn.history is not None else 0
+        equity = self._config.capital_e8 + equity_e8(turn.account, mark_x2, self._config.limits.tick_value_e8)
+        for scope in range(len(self._limits)):
+            space.set_scope(scope, trading, equity, len(turn.recent_ns))
+            space.set_cell(scope, 0, turn.account.position_lots, turn.breakers.run)
+        space.clear_live()
+        for order in turn.live_orders():
+            space.add_live(
+                (
+                    0,
+                    0,
+                    order.instrument,
+                    order.side,
+                    order.price_tick,
+                    order.lots,
+                    order.left_lots,
+                    order.state == OrderState.PENDING_CANCEL,
+                    order.kind,
                 )
             )
 
 
-def _live_rows(turn: Turn) -> np.ndarray:
-    rows = [
-        (order.side, order.price_tick, order.lots, order.left_lots, int(order.state == OrderState.PENDING_CANCEL))
-        for order in turn.live_orders()
-    ]
-    return pack_rows(rows, spec.NUM_LIVE_COLUMNS)
+def _refuse(turn: Turn, want: Wanted, reason: RiskReason) -> None:
+    turn.outputs.append(
+        RiskRefusal(
+            instrument=want.instrument,
+            reason=reason,
+            side=want.side,
+            price_tick=want.price_tick,
+            lots=want.lots,
+            origin=want.origin,
+            request_id=want.request_id,
+            event_ns=turn.now_ns,
+        )
+    )
 
 
-def _state_words(config: CoreConfig, turn: Turn) -> np.ndarray:
-    book = turn.book
-    bid = ask = book_ns = spec.ABSENT
-    valid = 0
-    if book is not None and book.depth.shape == (2, config.depth_levels, 2):
-        bid, ask, book_ns = int(book.depth[BUY, 0, 0]), int(book.depth[SELL, 0, 0]), book.event_ns
-        valid = int(not book.gap and bool((book.depth[:, 0, 1] > 0).all()))
-    trading = turn.trading if turn.phase in _LIVE_PHASES else spec.HALTED
-    words = (trading, turn.account.position_lots, len(turn.recent_ns), bid, ask, book_ns, turn.now_ns, valid)
-    return pack_words(words)
+def flattening(config: CoreConfig, turn: Turn, book: BookEvent) -> Wanted:
+    """Return the reduce-only IOC that brings the position nearer to zero, within collar, order size and value."""
+    position, limits = turn.account.position_lots, turn.limits[0]
+    side = SELL if position > 0 else BUY
+    touch = int(book.depth[1 - side, 0, 0])
+    within_bps = abs(touch) * min(limits.collar_bps, 10_000) // 10_000
+    beyond = min(config.flatten_beyond_tick, limits.collar_tick, within_bps)
+    price = touch - beyond if side == SELL else touch + beyond
+    step = limits.price_step_tick
+    price += -price % step if side == SELL else -(price % step)
+    unit_e8 = max(abs(price) * limits.tick_value_e8, 1)
+    most = min(min(each.max_order_lots, each.max_order_value_e8 // unit_e8) for each in turn.limits)
+    return Wanted(
+        instrument=book.instrument,
+        side=side,
+        price_tick=price,
+        lots=max(min(abs(position), limits.max_lots, most), 1),
+        kind=OrderKind.IOC,
+        reduce_only=True,
+        origin=Origin.FLATTEN,
+    )
 
 
 def _emit(turn: Turn, want: Wanted) -> None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from threading import Condition
 from typing import Any
 
-from live_bridge.types import BookEvent, CancelRequest, CommandResult, Control, OrderRequest
+from live_bridge.types import BookEvent, CancelRequest, CommandResult, Control, LimitsChange, OrderRequest
 
 INBOX_FULL = "INBOX_FULL"
 SESSION_ENDED = "SESSION_ENDED"
-Request = Control | OrderRequest | CancelRequest | BookEvent
+Request = Control | LimitsChange | OrderRequest | CancelRequest | BookEvent
 
 
 @dataclass(frozen=True)

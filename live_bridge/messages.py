@@ -4,6 +4,7 @@ A request that is wrong raises `BadRequestError` with the field's name; nothing 
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from kernels.lob.spec import MAX_ABS_PRICE_TICK, MAX_LOTS, NUM_OWN_COLUMNS, NUM_SUMMARY
@@ -77,6 +78,18 @@ def limits_message(instrument: Instrument, limits: RiskLimits) -> pb.InstrumentL
         currency=instrument.currency,
         **words,
     )
+
+
+def limit_changes(changes: Mapping[str, int]) -> dict[str, int]:
+    """Return limits by name; raise `BadRequestError` where one is no limit, below 0, or there are none."""
+    if not changes:
+        raise BadRequestError(f"changes is empty; valid names: {', '.join(RiskLimits._fields)}")
+    for name, value in changes.items():
+        if name not in RiskLimits._fields:
+            raise BadRequestError(f"changes: {name!r} is no limit; valid: {', '.join(RiskLimits._fields)}")
+        if value < 0:
+            raise BadRequestError(f"changes: {name} {value} is below 0")
+    return dict(changes)
 
 
 def event_message(envelope: types.Envelope) -> pb.Event:

@@ -6,6 +6,7 @@ record is booked or left alone, and said aloud; it is never coerced.
 
 from typing import Final
 
+from kernels.risk.states import TradingEvent
 from live_bridge.accounts import LedgerOverflowError, apply_fill
 from live_bridge.core_state import Turn
 from live_bridge.orders import TERMINAL, Order, OrderEvent, book_fill, trade_key
@@ -19,7 +20,6 @@ from live_bridge.types import (
     Outcome,
     OutcomeUnknown,
     Resolution,
-    TradingState,
 )
 
 _RESOLUTIONS: Final = {
@@ -107,7 +107,7 @@ def fill(turn: Turn, event: Fill, tick_value_e8: int) -> None:
         turn.account = apply_fill(turn.account, event.side, event.price_tick, event.lots, event.fee_e8, tick_value_e8)
     except LedgerOverflowError as error:
         turn.alert("LEDGER_OVERFLOW", str(error))
-        turn.change(TradingState.HALTED, turn.phase, "ledger overflow")
+        turn.stand(TradingEvent.FAIL, turn.phase, "ledger overflow")
         return
     order = turn.orders.get(event.client_order_id)
     if order is None:

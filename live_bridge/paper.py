@@ -15,7 +15,7 @@ from typing import Any
 
 from kernels.risk.spec import RiskLimits
 from live_bridge.accounts import tick_value_e8
-from live_bridge.core_state import CoreConfig
+from live_bridge.core_state import MAX_CAPITAL_E8, CoreConfig
 from live_bridge.ledgers import ledger_from_journal, ledger_from_venue
 from live_bridge.loading import load_market, load_policy, recorded_day_ns
 from live_bridge.policy import Policy
@@ -54,6 +54,7 @@ class PaperConfig:
     inventory_cap_lots: int | None = None
     fees: Fees | None = None
     limits: RiskLimits | None = None  # the gate's; None: derived from the quoting limits
+    capital_e8: int | None = None  # equity without profit and loss; None: twenty times the inventory cap's value
     close_decisions: int = 0  # flatten the position so many decisions before the end of the data
     max_refusals: int = 50
     capacity: int = 128
@@ -102,6 +103,7 @@ def open_paper(config: PaperConfig) -> PaperSession:
     core_config = CoreConfig(
         instrument=market.instrument,
         limits=config.limits or default_limits(market, limits.quote_lots, limits.inventory_cap_lots),
+        capital_e8=config.capital_e8 or default_capital_e8(market, limits.inventory_cap_lots),
         quote_lots=limits.quote_lots,
         inventory_cap_lots=limits.inventory_cap_lots,
         disagreement_limit=limits.disagreement_limit,
@@ -151,11 +153,18 @@ def default_limits(market: PaperMarketData, quote_lots: int, cap_lots: int) -> R
     price_tick = max(abs(int(market.seed[0, 3])), 1)
     return RiskLimits(
         max_lots=max(2 * quote_lots, cap_lots),
+        max_order_lots=max(2 * quote_lots, cap_lots),
         collar_tick=max(price_tick // 10, 10),
         max_order_value_e8=2 * max(2 * quote_lots, cap_lots) * price_tick * value_e8,
         tick_value_e8=value_e8,
         max_position_lots=cap_lots,
     )
+
+
+def default_capital_e8(market: PaperMarketData, cap_lots: int) -> int:
+    """Return a paper account in which the inventory cap is 5 % of equity, half of the position limit."""
+    value_e8 = cap_lots * max(abs(int(market.seed[0, 3])), 1) * tick_value_e8(market.instrument)
+    return min(max(20 * value_e8, 1), MAX_CAPITAL_E8)
 
 
 def run_paper(config: PaperConfig) -> dict[str, Any]:

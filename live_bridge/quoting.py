@@ -36,7 +36,7 @@ class Planned(NamedTuple):
     plan: QuotePlan
 
 
-def check_book(config: CoreConfig, book: BookEvent) -> Refused | None:
+def check_book(config: CoreConfig, book: BookEvent, max_age_ns: int) -> Refused | None:
     """Return why a book must not be traded on, or None."""
     odd = _check_shape(config, book)
     if odd is not None:
@@ -44,8 +44,8 @@ def check_book(config: CoreConfig, book: BookEvent) -> Refused | None:
     age_ns = book.now_ns - book.event_ns
     if book.gap:
         return Refused(RefusalReason.GAPPED_BOOK, f"feed sequence {book.feed_sequence}")
-    if not 0 <= age_ns <= config.limits.max_age_ns:
-        return Refused(RefusalReason.STALE_BOOK, f"book is {age_ns} ns old, limit {config.limits.max_age_ns}")
+    if not 0 <= age_ns <= max_age_ns:
+        return Refused(RefusalReason.STALE_BOOK, f"book is {age_ns} ns old, limit {max_age_ns}")
     if book.depth[spec.BUY, 0, 1] <= 0 or book.depth[spec.SELL, 0, 1] <= 0:
         return Refused(RefusalReason.EMPTY_BOOK, "a side has no level")
     if book.depth[spec.BUY, 0, 0] >= book.depth[spec.SELL, 0, 0]:

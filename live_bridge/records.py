@@ -35,6 +35,7 @@ BODIES: dict[type, str] = {
     types.Reconciled: "reconciled",
     types.Timer: "timer",
     types.Control: "control",
+    types.LimitsChange: "limits_change",
     types.OrderRequest: "order_request",
     types.CancelRequest: "cancel_request",
     types.Decision: "decision",
@@ -60,6 +61,7 @@ EVENTS = (
     types.Reconciled,
     types.Timer,
     types.Control,
+    types.LimitsChange,
     types.OrderRequest,
     types.CancelRequest,
 )

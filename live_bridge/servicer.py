@@ -15,7 +15,6 @@ from typing import Any, NoReturn, TypeVar
 
 import grpc
 
-from kernels.risk.spec import RiskLimits
 from live_bridge import messages, types
 from live_bridge.control import SessionControl
 from market_models.instrument import Instrument
@@ -32,12 +31,11 @@ class Served:
 
     session: SessionControl
     instruments: tuple[Instrument, ...]  # by index
-    limits: tuple[RiskLimits, ...]  # by index
     answer_timeout_s: float = 10.0  # how long a call waits for its records to be durable
 
     def __post_init__(self) -> None:
-        if not self.instruments or len(self.instruments) != len(self.limits):
-            raise ValueError(f"{len(self.instruments)} instruments but {len(self.limits)} limits; give one each")
+        if not self.instruments:
+            raise ValueError("a served session has at least one instrument")
 
 
 class ControlServicer(bridge_pb2_grpc.ControlServicer):
@@ -51,9 +49,23 @@ class ControlServicer(bridge_pb2_grpc.ControlServicer):
         return messages.state_message(self._served.session.state(), self._served.instruments)
 
     def Limits(self, request: pb.LimitsRequest, context: grpc.ServicerContext) -> pb.LimitsResponse:
-        """Return the instruments and their limits."""
-        pairs = zip(self._served.instruments, self._served.limits, strict=True)
-        return pb.LimitsResponse(instruments=[messages.limits_message(*pair) for pair in pairs])
+        """Return the instruments and the limits that their strategy has now."""
+        limits = self._served.session.limits()[0]
+        return pb.LimitsResponse(
+            instruments=[messages.limits_message(each, limits) for each in self._served.instruments]
+        )
+
+    def SetLimits(self, request: pb.SetLimitsRequest, context: grpc.ServicerContext) -> pb.CommandResponse:
+        """Change limits while the session runs."""
+        try:
+            actor = caller(request.actor, context)
+            scope = messages.required("scope", request.scope, messages.MAX_ID)
+            reason = messages.optional("reason", request.reason)
+            changes = messages.limit_changes(request.changes)
+        except messages.BadRequestError as error:
+            refuse(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        asked = self._served.session.set_limits(scope, changes, actor, reason)
+        return messages.result_message(answer(asked, self._served, context))
 
     def Kill(self, request: pb.CommandRequest, context: grpc.ServicerContext) -> pb.CommandResponse:
         """Cancel everything and halt."""

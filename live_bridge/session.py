@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter_ns, time_ns
 
 from live_bridge.bus import Bus
-from live_bridge.core import Core
+from live_bridge.core import SESSION_ACTOR, Core
 from live_bridge.core_state import CoreConfig, CoreState
 from live_bridge.failpoints import reach
 from live_bridge.inbox import Inbox, Letter
@@ -164,7 +164,7 @@ class Session(SessionApi):
             self.resolver.reconcile()
 
     def _command(self, command: Command, reason: str) -> None:
-        self.dispatch(Control(command, "session", reason, self.venue.now_ns(), self._clock()))
+        self.dispatch(Control(command, SESSION_ACTOR, reason, self.venue.now_ns(), self._clock()))
 
     def _stopping(self) -> bool:
         return bool(self._stop_reason) or self._state.phase == Phase.STOPPING
@@ -291,7 +291,7 @@ class Session(SessionApi):
         return self._clock()
 
 
-_REFUSING_ALERTS = ("CONTROL_REFUSED", "CANCEL_REFUSED", "UNKNOWN_ORDER")
+_REFUSING_ALERTS = ("CONTROL_REFUSED", "CANCEL_REFUSED", "UNKNOWN_ORDER", "LIMITS_REFUSED")
 
 
 def answer(letter: Letter, outputs: list[Output], sequence: int) -> None:

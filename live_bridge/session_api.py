@@ -1,9 +1,11 @@
 """What a session answers to its servers, from any thread: snapshots, and requests that go through the inbox."""
 
+import json
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 from kernels.lob import spec
+from kernels.risk.spec import RiskLimits
 from live_bridge.bus import Bus
 from live_bridge.control import EventBus
 from live_bridge.core import Core
@@ -17,6 +19,7 @@ from live_bridge.types import (
     CommandResult,
     Control,
     Decision,
+    LimitsChange,
     OrderRequest,
     OrderState,
     OrderView,
@@ -132,6 +135,14 @@ class SessionApi:
     def stop(self, actor: str, reason: str) -> Future[CommandResult]:
         """Drain and end the session."""
         return self._inbox.put(Control(Command.STOP, actor, reason, 0, 0), urgent=True)
+
+    def limits(self) -> tuple[RiskLimits, ...]:
+        """Return the limits in force of strategy, venue and firm."""
+        return self._state.limits or self.core.config.limits_by_scope()
+
+    def set_limits(self, scope: str, changes: dict[str, int], actor: str, reason: str) -> Future[CommandResult]:
+        """Change limits from the next order on; on record, and refused whole where one is wrong."""
+        return self._inbox.put(LimitsChange(scope, json.dumps(changes, sort_keys=True), actor, reason))
 
     def submit(self, request: OrderRequest) -> Future[CommandResult]:
         """Send an order through the same gate as the policy's."""

@@ -276,6 +276,18 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitsChange:
+    """A person changes limits of the gate while the session runs. On record, so a replay judges alike."""
+
+    scope: str  # "strategy", "venue" or "firm"
+    changes_json: str  # {limit's name: whole number}
+    actor: str
+    reason: str
+    event_ns: int = 0  # set by the session
+    recv_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class OrderRequest:
     """An order from outside the policy (gRPC Orders); it passes the same gate. `request_id` is the caller's own."""
 
@@ -316,6 +328,7 @@ Event = (
     | Reconciled
     | Timer
     | Control
+    | LimitsChange
     | OrderRequest
     | CancelRequest
 )

@@ -1,191 +1,191 @@
-"""The risk gate as one numba call over a batch of intents. Cost: O(N (N + K)) integer operations, no allocation."""
+"""The pre-trade gate: every check of every order of a batch in one numba call.
+
+Cost: O(G I + V I + K + N) integer operations, no allocation: aggregates are kept while the batch goes through, and
+duplicates are found in a hash table. Deterministic: integers only, orders judged in the order of the batch.
+"""
 
 from numba import njit
 
-from kernels.lob.spec import MAX_ABS_PRICE_TICK
-from kernels.lob.spec import MAX_LOTS as ENGINE_MAX_LOTS
-from kernels.risk import spec
+from kernels.risk import columns as c
+from kernels.risk._numbers import is_word
+from kernels.risk._order_checks import (
+    BAD_INPUT,
+    OK,
+    book_reason,
+    order_valid,
+    price_reason,
+    surroundings_valid,
+    target_reason,
+    trading_reason,
+)
+from kernels.risk._prepare import note_resting, prepare
+from kernels.risk._scope_checks import (
+    count_reason,
+    exposure_reason,
+    match_reason,
+    position_reason,
+    reserve,
+    size_reason,
+)
 from kernels.risk.spec import RiskReason
 
-# numba freezes module constants; IntEnum members are taken as plain integers once, here.
-_WORD_RANGE = spec.MAX_ABS_WORD
-_OK = int(RiskReason.OK)
-_BAD_INPUT = int(RiskReason.BAD_INPUT)
-_HALTED = int(RiskReason.HALTED)
-_NOT_TRADABLE = int(RiskReason.NOT_TRADABLE)
-_INVALID_BOOK = int(RiskReason.INVALID_BOOK)
-_STALE_DATA = int(RiskReason.STALE_DATA)
-_PRICE_STEP = int(RiskReason.PRICE_STEP)
-_LOT_STEP = int(RiskReason.LOT_STEP)
-_MIN_LOTS = int(RiskReason.MIN_LOTS)
-_MAX_LOTS = int(RiskReason.MAX_LOTS)
-_PRICE_COLLAR = int(RiskReason.PRICE_COLLAR)
-_MAX_ORDER_VALUE = int(RiskReason.MAX_ORDER_VALUE)
-_REDUCE_ONLY = int(RiskReason.REDUCE_ONLY)
-_MAX_POSITION = int(RiskReason.MAX_POSITION)
-_MAX_OPEN_ORDERS = int(RiskReason.MAX_OPEN_ORDERS)
 _DUPLICATE_INTENT = int(RiskReason.DUPLICATE_INTENT)
-_MESSAGE_RATE = int(RiskReason.MESSAGE_RATE)
 
 
 @njit(nogil=True, cache=True)
-def gate(intents, live, limits, state, reasons):
-    """Write a RiskReason into `reasons` int64[N] for each of `intents` int64[N, 5]; return how many new orders passed.
+def gate(intents, num_intents, live, num_live, instruments, market, scopes, cells, groups, table, now_ns, reasons):
+    """Write a RiskReason into `reasons` int64[N] for each of the first `num_intents` rows; return how many passed.
 
-    `live` int64[K, 5], `limits` int64[12], `state` int64[8]: columns and words in kernels/risk/spec.py. Intents
-    are judged in order: each new order that passes counts against the limits of those after it. Cancels always pass.
+    Columns: kernels/risk/columns.py. `groups` int64[G, Q] and `table` int64[T] are scratch; T is a power of two of at
+    least 2 (K + N). Cancels pass and are taken first; then new orders and replaces in their order, each that passes
+    counting against those after it. A replaced order stays counted, whole, until it is gone.
     """
-    inputs_whole = _whole(limits) and _whole(state) and _limits_valid(limits) and _live_valid(live)
-    open_lots = (0, 0)
-    if inputs_whole:
-        open_lots = (_left_lots(live, 0), _left_lots(live, 1))
+    sound = prepare(live, num_live, instruments, market, scopes, cells, groups) and is_word(now_ns)
+    for row in range(num_intents):
+        if intents[row, c.INTENT_KIND] == c.CANCEL:
+            reasons[row] = OK
+            _mark_busy(intents[row, c.INTENT_TARGET], live, num_live)
+    table[:] = 0
+    if sound:
+        for k in range(num_live):
+            if live[k, c.LIVE_BUSY] == 0:
+                _insert_live(k, live, table)
     passed = 0
-    for row in range(intents.shape[0]):
-        if intents[row, spec.INTENT_KIND] == spec.CANCEL:
-            reasons[row] = _OK
+    for row in range(num_intents):
+        intent = intents[row]
+        if intent[c.INTENT_KIND] == c.CANCEL:
             continue
-        reason = _BAD_INPUT
-        if inputs_whole and _intent_valid(intents[row]):
-            reason = _market_reason(intents[row], limits, state)
-            if reason == _OK:
-                reason = _exposure_reason(intents, row, live, limits, state, open_lots, passed, reasons)
+        reason = BAD_INPUT
+        if sound and order_valid(intent, market, scopes.shape[0]):
+            reason = _judge(row, intents, live, num_live, instruments, market, scopes, cells, groups, table, now_ns)
         reasons[row] = reason
-        if reason == _OK:
+        if reason == OK:
             passed += 1
-            lots = intents[row, spec.INTENT_LOTS]
-            if intents[row, spec.INTENT_SIDE] == 0:
-                open_lots = (open_lots[0] + lots, open_lots[1])
-            else:
-                open_lots = (open_lots[0], open_lots[1] + lots)
     return passed
 
 
 @njit(nogil=True, cache=True)
-def _whole(words):
-    for value in words:  # noqa: SIM110 - numba compiles no generator in `all`
-        if not -_WORD_RANGE <= value <= _WORD_RANGE:
-            return False
-    return True
-
-
-@njit(nogil=True, cache=True)
-def _limits_valid(limits):
-    return (
-        limits[spec.LIMIT_PRICE_STEP_TICK] >= 1
-        and limits[spec.LIMIT_LOT_STEP] >= 1
-        and limits[spec.LIMIT_MAX_ORDER_VALUE_E8] >= 0
-        and 1 <= limits[spec.LIMIT_TICK_VALUE_E8] <= spec.MAX_TICK_VALUE_E8
-        and limits[spec.LIMIT_COLLAR_TICK] >= 0
-        and limits[spec.LIMIT_MAX_AGE_NS] >= 0
-    )
-
-
-@njit(nogil=True, cache=True)
-def _live_valid(live):
-    for row in range(live.shape[0]):
-        side = live[row, spec.LIVE_SIDE]
-        left = live[row, spec.LIVE_LEFT_LOTS]
-        if not (0 <= side <= 1 and 0 <= left <= ENGINE_MAX_LOTS) or not _whole(live[row]):
-            return False
-    return True
-
-
-@njit(nogil=True, cache=True)
-def _left_lots(live, side):
-    total = 0
-    for row in range(live.shape[0]):
-        if live[row, spec.LIVE_SIDE] == side:
-            total += live[row, spec.LIVE_LEFT_LOTS]
-    return total
-
-
-@njit(nogil=True, cache=True)
-def _intent_valid(intent):
-    return (
-        _whole(intent)
-        and intent[spec.INTENT_KIND] == spec.NEW
-        and 0 <= intent[spec.INTENT_SIDE] <= 1
-        and -MAX_ABS_PRICE_TICK <= intent[spec.INTENT_PRICE_TICK] <= MAX_ABS_PRICE_TICK
-        and 1 <= intent[spec.INTENT_LOTS] <= ENGINE_MAX_LOTS
-        and 0 <= intent[spec.INTENT_REDUCE_ONLY] <= 1
-    )
-
-
-@njit(nogil=True, cache=True)
-def _market_reason(intent, limits, state):  # noqa: PLR0911 - one return a check, in the order of the reasons
-    """Checks that need only the order, the instrument and the market."""
-    price, lots = intent[spec.INTENT_PRICE_TICK], intent[spec.INTENT_LOTS]
-    trading = state[spec.STATE_TRADING]
-    age_ns = state[spec.STATE_NOW_NS] - state[spec.STATE_BOOK_NS]
-    collar = limits[spec.LIMIT_COLLAR_TICK]
-    if trading != spec.ACTIVE and trading != spec.REDUCE_ONLY:  # noqa: PLR1714 - numba has no set of constants here
-        return _HALTED
-    if limits[spec.LIMIT_TRADABLE] != 1:
-        return _NOT_TRADABLE
-    if state[spec.STATE_BOOK_VALID] != 1 or state[spec.STATE_BEST_BID_TICK] >= state[spec.STATE_BEST_ASK_TICK]:
-        return _INVALID_BOOK
-    if age_ns < 0 or age_ns > limits[spec.LIMIT_MAX_AGE_NS]:
-        return _STALE_DATA
-    if price % limits[spec.LIMIT_PRICE_STEP_TICK] != 0:
-        return _PRICE_STEP
-    if lots % limits[spec.LIMIT_LOT_STEP] != 0:
-        return _LOT_STEP
-    if lots < limits[spec.LIMIT_MIN_LOTS]:
-        return _MIN_LOTS
-    if lots > limits[spec.LIMIT_MAX_LOTS]:
-        return _MAX_LOTS
-    if price < state[spec.STATE_BEST_BID_TICK] - collar or price > state[spec.STATE_BEST_ASK_TICK] + collar:
-        return _PRICE_COLLAR
-    # lots * unit > limit, as lots > limit // unit: the product could pass int64.
-    unit = abs(price) * limits[spec.LIMIT_TICK_VALUE_E8]
-    if unit > 0 and lots > limits[spec.LIMIT_MAX_ORDER_VALUE_E8] // unit:
-        return _MAX_ORDER_VALUE
-    return _OK
-
-
-@njit(nogil=True, cache=True)
-def _exposure_reason(intents, row, live, limits, state, open_lots, passed, reasons):
-    """Checks against the position, the live orders and the orders that passed earlier in the batch."""
+def _judge(row, intents, live, num_live, instruments, market, scopes, cells, groups, table, now_ns):  # noqa: PLR0911
+    """Return the first failing check of one order whose own words are possible; reserve it if there is none."""
     intent = intents[row]
-    side, lots = intent[spec.INTENT_SIDE], intent[spec.INTENT_LOTS]
-    position = state[spec.STATE_POSITION_LOTS]
-    worst = open_lots[side] + lots  # everything live on this side fills, nothing on the other
-    if intent[spec.INTENT_REDUCE_ONLY] == 1 or state[spec.STATE_TRADING] == spec.REDUCE_ONLY:
-        reducible = -position if side == 0 else position
-        if worst > reducible:
-            return _REDUCE_ONLY
-    else:
-        reached = position + worst if side == 0 else worst - position
-        if reached > limits[spec.LIMIT_MAX_POSITION_LOTS]:
-            return _MAX_POSITION
-    if live.shape[0] + passed + 1 > limits[spec.LIMIT_MAX_OPEN_ORDERS]:
-        return _MAX_OPEN_ORDERS
-    if _is_duplicate(intents, row, live, reasons):
+    firm = scopes.shape[0] - 1
+    s, v, i = intent[c.INTENT_STRATEGY], firm - market.shape[0] + intent[c.INTENT_VENUE], intent[c.INTENT_INSTRUMENT]
+    if not surroundings_valid(intent, instruments, market, scopes, cells, s, v, firm):
+        return BAD_INPUT
+    reason = target_reason(intent, live, num_live)
+    if reason != OK:
+        return reason
+    reason = trading_reason(intent, instruments, scopes, cells, s, v, firm)
+    if reason != OK:
+        return reason
+    instrument, book = instruments[i], market[intent[c.INTENT_VENUE], i]
+    reason = book_reason(book, instrument, now_ns)
+    if reason != OK:
+        return reason
+    reason = price_reason(intent, instrument, book)
+    if reason != OK:
+        return reason
+    reason = size_reason(intent, instrument, scopes, s, v, firm)
+    if reason != OK:
+        return reason
+    reason = position_reason(intent, instrument, scopes, cells, s, v, firm)
+    if reason != OK:
+        return reason
+    reason = exposure_reason(intent, instrument, scopes, cells, groups, s, v, firm)
+    if reason != OK:
+        return reason
+    reason = count_reason(scopes, s, v, firm)
+    if reason != OK:
+        return reason
+    place = _find(intent, live, num_live, intents, table)
+    if table[place] != 0:
         return _DUPLICATE_INTENT
-    if state[spec.STATE_RECENT_ORDERS] + passed + 1 > limits[spec.LIMIT_MAX_MESSAGES]:
-        return _MESSAGE_RATE
-    return _OK
+    reason = match_reason(intent, book, scopes, s, v, firm)
+    if reason == OK:
+        table[place] = num_live + row + 1
+        _mark_busy(intent[c.INTENT_TARGET], live, num_live)
+        note_resting(book, intent[c.INTENT_SIDE], intent[c.INTENT_PRICE_TICK], intent[c.INTENT_TYPE])
+        reserve(intent, instrument, scopes, cells, groups, s, v, firm)
+    return reason
 
 
 @njit(nogil=True, cache=True)
-def _is_duplicate(intents, row, live, reasons):
-    side, price = intents[row, spec.INTENT_SIDE], intents[row, spec.INTENT_PRICE_TICK]
-    lots = intents[row, spec.INTENT_LOTS]
-    for other in range(live.shape[0]):
-        if (
-            live[other, spec.LIVE_CANCELLING] == 0
-            and live[other, spec.LIVE_SIDE] == side
-            and live[other, spec.LIVE_PRICE_TICK] == price
-            and live[other, spec.LIVE_LOTS] == lots
-        ):
-            return True
-    for other in range(row):
-        if (
-            reasons[other] == _OK
-            and intents[other, spec.INTENT_KIND] == spec.NEW
-            and intents[other, spec.INTENT_SIDE] == side
-            and intents[other, spec.INTENT_PRICE_TICK] == price
-            and intents[other, spec.INTENT_LOTS] == lots
-        ):
-            return True
-    return False
+def _mark_busy(target, live, num_live):
+    if 1 <= target <= num_live:
+        live[target - 1, c.LIVE_BUSY] = 1
+
+
+# The table of orders by content: open addressing, entries are row numbers from 1, live rows before intents, so a match
+# is always confirmed on the order itself. At most half full; nothing is ever taken out.
+
+
+@njit(nogil=True, cache=True)
+def _hash(strategy, venue, instrument, side, price, lots):
+    mixed = (strategy * 8191 + venue) * 131071 + instrument * 2 + side
+    mixed = mixed * 2147483647 + price
+    mixed = mixed * 1000003 + lots
+    mixed ^= (mixed >> 29) & 0x7FFFFFFFF
+    mixed *= 1099511628211
+    return mixed ^ ((mixed >> 32) & 0xFFFFFFFF)
+
+
+@njit(nogil=True, cache=True)
+def _same(intent, live, num_live, intents, entry):
+    if entry <= num_live:
+        other = live[entry - 1]
+        return (
+            other[c.LIVE_STRATEGY] == intent[c.INTENT_STRATEGY]
+            and other[c.LIVE_VENUE] == intent[c.INTENT_VENUE]
+            and other[c.LIVE_INSTRUMENT] == intent[c.INTENT_INSTRUMENT]
+            and other[c.LIVE_SIDE] == intent[c.INTENT_SIDE]
+            and other[c.LIVE_PRICE_TICK] == intent[c.INTENT_PRICE_TICK]
+            and other[c.LIVE_LOTS] == intent[c.INTENT_LOTS]
+        )
+    other = intents[entry - num_live - 1]
+    for place in range(c.INTENT_STRATEGY, c.INTENT_LOTS + 1):  # noqa: SIM110 - strategy, venue, instrument, side, price, lots
+        if other[place] != intent[place]:
+            return False
+    return True
+
+
+@njit(nogil=True, cache=True)
+def _find(intent, live, num_live, intents, table):
+    """Return the place of an order like this one, or the free place for it."""
+    place = table.shape[0] - 1 & _hash(
+        intent[c.INTENT_STRATEGY],
+        intent[c.INTENT_VENUE],
+        intent[c.INTENT_INSTRUMENT],
+        intent[c.INTENT_SIDE],
+        intent[c.INTENT_PRICE_TICK],
+        intent[c.INTENT_LOTS],
+    )
+    while table[place] != 0 and not _same(intent, live, num_live, intents, table[place]):
+        place = (place + 1) & (table.shape[0] - 1)
+    return place
+
+
+@njit(nogil=True, cache=True)
+def _insert_live(k, live, table):
+    """Enter a live order; one like another stays outside, for the other stands for both."""
+    row = live[k]
+    place = table.shape[0] - 1 & _hash(
+        row[c.LIVE_STRATEGY],
+        row[c.LIVE_VENUE],
+        row[c.LIVE_INSTRUMENT],
+        row[c.LIVE_SIDE],
+        row[c.LIVE_PRICE_TICK],
+        row[c.LIVE_LOTS],
+    )
+    while table[place] != 0:
+        if _same_live(row, live[table[place] - 1]):
+            return
+        place = (place + 1) & (table.shape[0] - 1)
+    table[place] = k + 1
+
+
+@njit(nogil=True, cache=True)
+def _same_live(one, other):
+    for place in range(c.LIVE_STRATEGY, c.LIVE_LOTS + 1):  # noqa: SIM110 - strategy, venue, instrument, side, price, lots
+        if one[place] != other[place]:
+            return False
+    return True

@@ -12,10 +12,10 @@ from protos.bridge.v1 import bridge_pb2
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = "protos/bridge/v1/bridge.proto"
 FLOATING = (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT)
-UNITS = ("_tick", "_tick_x2", "_lots", "_ns", "_e8", "_step")
+UNITS = ("_tick", "_tick_x2", "_lots", "_ns", "_e8", "_step", "_bps")
 COUNTS = {
     "epoch", "sequence", "from_sequence", "decisions", "refusals", "unknown_orders", "instrument", "max_open_orders",
-    "max_messages", "request_number", "lots",
+    "max_messages", "max_repeats", "request_number", "lots", "value",
 }  # fmt: skip
 
 

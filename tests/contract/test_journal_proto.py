@@ -61,4 +61,10 @@ def test_the_fields_that_every_body_may_have_keep_their_numbers():
 
 def test_reasons_are_kept_as_numbers_and_never_change_their_meaning():
     assert [reason.value for reason in types.RefusalReason] == list(range(1, 11))
-    assert [reason.value for reason in RiskReason] == list(range(17))
+    names = (
+        "OK BAD_INPUT HALTED NOT_TRADABLE INVALID_BOOK STALE_DATA PRICE_STEP LOT_STEP MIN_LOTS MAX_LOTS PRICE_COLLAR "
+        "MAX_ORDER_VALUE REDUCE_ONLY MAX_POSITION MAX_OPEN_ORDERS DUPLICATE_INTENT MESSAGE_RATE THROTTLED MIN_NOTIONAL "
+        "REFERENCE_COLLAR MAX_ORDER_LOTS LOSS_BUDGET NO_MARK LEVERAGE CONCENTRATION SELF_TRADE REPLACE_TARGET"
+    )
+    assert [reason.name for reason in sorted(RiskReason)] == names.split()
+    assert [reason.value for reason in sorted(RiskReason)] == list(range(27))

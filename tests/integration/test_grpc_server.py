@@ -122,7 +122,7 @@ class run_bridge:  # noqa: N801 (used as a function)
         self.thread = threading.Thread(target=self._run, name="session")
         self.thread.start()
         assert self.gate.held.wait(30)
-        served = Served(self.session, (INSTRUMENT,), (LIMITS,), answer_timeout_s=self.answer_timeout_s)
+        served = Served(self.session, (INSTRUMENT,), answer_timeout_s=self.answer_timeout_s)
         self.server = start_server(served, ServerConfig(port=0, **self.server_options))  # pyright: ignore
         self.channel = grpc.insecure_channel(self.server.address)
         return Running(self.session, self.server, self.channel, self.gate, self.thread)
@@ -415,7 +415,7 @@ def first_sequence_once_there_is_room(bridge: Running) -> int:
 
 
 def test_a_second_server_on_the_port_is_refused(shared: Running):
-    served = Served(shared.session, (INSTRUMENT,), (LIMITS,))
+    served = Served(shared.session, (INSTRUMENT,))
     with pytest.raises(ServerError, match=f"127.0.0.1:{shared.server.port}"):
         start_server(served, ServerConfig(port=shared.server.port))
 
@@ -477,7 +477,7 @@ def test_mutual_tls_lets_in_who_has_a_certificate_and_puts_its_name_on_record(tm
 def test_a_tls_file_that_is_not_there_is_named(shared: Running, tmp_path: Path):
     files = TlsFiles(tmp_path / "c", tmp_path / "nokey", tmp_path / "a")
     with pytest.raises(ServerError, match="nokey: No such file"):
-        start_server(Served(shared.session, (INSTRUMENT,), (LIMITS,)), ServerConfig(port=0, tls=files))
+        start_server(Served(shared.session, (INSTRUMENT,)), ServerConfig(port=0, tls=files))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.1", "::", "example", "localhost.example", ""])

@@ -25,13 +25,15 @@ _sym_db = _symbol_database.Default()
 from protos.journal.v1 import journal_pb2 as protos_dot_journal_dot_v1_dot_journal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/bridge/v1/bridge.proto\x12\x13\x62ookswarm.bridge.v1\x1a\x1fprotos/journal/v1/journal.proto\"\x0e\n\x0cStateRequest\"\xac\x03\n\x0cSessionState\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x10\n\x08sequence\x18\x04 \x01(\x04\x12\x33\n\x07trading\x18\x05 \x01(\x0e\x32\".bookswarm.journal.v1.TradingState\x12*\n\x05phase\x18\x06 \x01(\x0e\x32\x1b.bookswarm.journal.v1.Phase\x12\x10\n\x08\x65vent_ns\x18\x07 \x01(\x12\x12\x11\n\tdecisions\x18\x08 \x01(\x04\x12\x10\n\x08refusals\x18\t \x01(\x04\x12\x15\n\rposition_lots\x18\n \x01(\x12\x12\x0f\n\x07\x63\x61sh_e8\x18\x0b \x01(\x12\x12\x0f\n\x07\x66\x65\x65s_e8\x18\x0c \x01(\x12\x12\x0e\n\x06pnl_e8\x18\r \x01(\x12\x12\x14\n\x0cmark_tick_x2\x18\x0e \x01(\x12\x12/\n\x0bopen_orders\x18\x0f \x03(\x0b\x32\x1a.bookswarm.bridge.v1.Order\x12\x16\n\x0eunknown_orders\x18\x10 \x01(\r\x12\x13\n\x0binstruments\x18\x11 \x03(\tJ\x04\x08(\x10\x32\"\x0f\n\rLimitsRequest\"L\n\x0eLimitsResponse\x12:\n\x0binstruments\x18\x01 \x03(\x0b\x32%.bookswarm.bridge.v1.InstrumentLimits\"\xf1\x02\n\x10InstrumentLimits\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\ttick_size\x18\x02 \x01(\t\x12\x10\n\x08lot_size\x18\x03 \x01(\t\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12\x15\n\rtick_value_e8\x18\x05 \x01(\x12\x12\x10\n\x08tradable\x18\x06 \x01(\x08\x12\x17\n\x0fprice_step_tick\x18\x07 \x01(\x12\x12\x10\n\x08lot_step\x18\x08 \x01(\x12\x12\x10\n\x08min_lots\x18\t \x01(\x12\x12\x10\n\x08max_lots\x18\n \x01(\x12\x12\x13\n\x0b\x63ollar_tick\x18\x0b \x01(\x12\x12\x1a\n\x12max_order_value_e8\x18\x0c \x01(\x12\x12\x19\n\x11max_position_lots\x18\r \x01(\x12\x12\x17\n\x0fmax_open_orders\x18\x0e \x01(\x12\x12\x14\n\x0cmax_messages\x18\x0f \x01(\x12\x12\x11\n\twindow_ns\x18\x10 \x01(\x12\x12\x12\n\nmax_age_ns\x18\x11 \x01(\x12\"/\n\x0e\x43ommandRequest\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"^\n\x0f\x43ommandResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x17\n\x0f\x63lient_order_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"8\n\x10SubscribeRequest\x12\x15\n\rfrom_sequence\x18\x01 \x01(\x12\x12\r\n\x05kinds\x18\x02 \x03(\t\"G\n\x05\x45vent\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12,\n\x06record\x18\x02 \x01(\x0b\x32\x1c.bookswarm.journal.v1.Record\"\xdd\x02\n\x05Order\x12\x17\n\x0f\x63lient_order_id\x18\x01 \x01(\t\x12\x16\n\x0evenue_order_id\x18\x02 \x01(\t\x12\x12\n\ninstrument\x18\x03 \x01(\r\x12(\n\x04side\x18\x04 \x01(\x0e\x32\x1a.bookswarm.journal.v1.Side\x12\x12\n\nprice_tick\x18\x05 \x01(\x12\x12\x0c\n\x04lots\x18\x06 \x01(\x12\x12\x13\n\x0b\x66illed_lots\x18\x07 \x01(\x12\x12-\n\x04kind\x18\x08 \x01(\x0e\x32\x1f.bookswarm.journal.v1.OrderKind\x12/\n\x05state\x18\t \x01(\x0e\x32 .bookswarm.journal.v1.OrderState\x12,\n\x06origin\x18\n \x01(\x0e\x32\x1c.bookswarm.journal.v1.Origin\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x10\n\x08\x65vent_ns\x18\x0c \x01(\x12\"+\n\x11ListOrdersRequest\x12\x16\n\x0einclude_closed\x18\x01 \x01(\x08\"@\n\x12ListOrdersResponse\x12*\n\x06orders\x18\x01 \x03(\x0b\x32\x1a.bookswarm.bridge.v1.Order\"\xd6\x01\n\rSubmitRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ninstrument\x18\x02 \x01(\r\x12(\n\x04side\x18\x03 \x01(\x0e\x32\x1a.bookswarm.journal.v1.Side\x12\x12\n\nprice_tick\x18\x04 \x01(\x12\x12\x0c\n\x04lots\x18\x05 \x01(\x12\x12-\n\x04kind\x18\x06 \x01(\x0e\x32\x1f.bookswarm.journal.v1.OrderKind\x12\x13\n\x0breduce_only\x18\x07 \x01(\x08\x12\r\n\x05\x61\x63tor\x18\x08 \x01(\t\"K\n\rCancelRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63lient_order_id\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\"X\n\x0f\x44\x65\x63isionRequest\x12\x16\n\x0erequest_number\x18\x01 \x01(\x04\x12-\n\x04\x62ook\x18\x02 \x01(\x0b\x32\x1f.bookswarm.journal.v1.BookEvent\"\x9a\x01\n\x10\x44\x65\x63isionResponse\x12\x16\n\x0erequest_number\x18\x01 \x01(\x04\x12\x32\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x1e.bookswarm.journal.v1.DecisionH\x00\x12\x30\n\x07refusal\x18\x03 \x01(\x0b\x32\x1d.bookswarm.journal.v1.RefusalH\x00\x42\x08\n\x06\x61nswer2\xd5\x04\n\x07\x43ontrol\x12M\n\x05State\x12!.bookswarm.bridge.v1.StateRequest\x1a!.bookswarm.bridge.v1.SessionState\x12Q\n\x06Limits\x12\".bookswarm.bridge.v1.LimitsRequest\x1a#.bookswarm.bridge.v1.LimitsResponse\x12Q\n\x04Kill\x12#.bookswarm.bridge.v1.CommandRequest\x1a$.bookswarm.bridge.v1.CommandResponse\x12T\n\x07\x46latten\x12#.bookswarm.bridge.v1.CommandRequest\x1a$.bookswarm.bridge.v1.CommandResponse\x12S\n\x06Resume\x12#.bookswarm.bridge.v1.CommandRequest\x1a$.bookswarm.bridge.v1.CommandResponse\x12W\n\nReduceOnly\x12#.bookswarm.bridge.v1.CommandRequest\x1a$.bookswarm.bridge.v1.CommandResponse\x12Q\n\x04Stop\x12#.bookswarm.bridge.v1.CommandRequest\x1a$.bookswarm.bridge.v1.CommandResponse2Z\n\x06\x45vents\x12P\n\tSubscribe\x12%.bookswarm.bridge.v1.SubscribeRequest\x1a\x1a.bookswarm.bridge.v1.Event0\x01\x32\x89\x02\n\x06Orders\x12W\n\x04List\x12&.bookswarm.bridge.v1.ListOrdersRequest\x1a\'.bookswarm.bridge.v1.ListOrdersResponse\x12R\n\x06Submit\x12\".bookswarm.bridge.v1.SubmitRequest\x1a$.bookswarm.bridge.v1.CommandResponse\x12R\n\x06\x43\x61ncel\x12\".bookswarm.bridge.v1.CancelRequest\x1a$.bookswarm.bridge.v1.CommandResponse2f\n\tDecisions\x12Y\n\x06\x44\x65\x63ide\x12$.bookswarm.bridge.v1.DecisionRequest\x1a%.bookswarm.bridge.v1.DecisionResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/bridge/v1/bridge.proto\x12\x13\x62ookswarm.bridge.v1\x1a\x1fprotos/journal/v1/journal.proto\"\x0e\n\x0cStateRequest\"\xac\x03\n\x0cSessionState\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x10\n\x08sequence\x18\x04 \x01(\x04\x12\x33\n\x07trading\x18\x05 \x01(\x0e\x32\".bookswarm.journal.v1.TradingState\x12*\n\x05phase\x18\x06 \x01(\x0e\x32\x1b.bookswarm.journal.v1.Phase\x12\x10\n\x08\x65vent_ns\x18\x07 \x01(\x12\x12\x11\n\tdecisions\x18\x08 \x01(\x04\x12\x10\n\x08refusals\x18\t \x01(\x04\x12\x15\n\rposition_lots\x18\n \x01(\x12\x12\x0f\n\x07\x63\x61sh_e8\x18\x0b \x01(\x12\x12\x0f\n\x07\x66\x65\x65s_e8\x18\x0c \x01(\x12\x12\x0e\n\x06pnl_e8\x18\r \x01(\x12\x12\x14\n\x0cmark_tick_x2\x18\x0e \x01(\x12\x12/\n\x0bopen_orders\x18\x0f \x03(\x0b\x32\x1a.bookswarm.bridge.v1.Order\x12\x16\n\x0eunknown_orders\x18\x10 \x01(\r\x12\x13\n\x0binstruments\x18\x11 \x03(\tJ\x04\x08(\x10\x32\"\x0f\n\rLimitsRequest\"L\n\x0eLimitsResponse\x12:\n\x0binstruments\x18\x01 \x03(\x0b\x32%.bookswarm.bridge.v1.InstrumentLimits\"\xfe\x04\n\x10InstrumentLimits\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\ttick_size\x18\x02 \x01(\t\x12\x10\n\x08lot_size\x18\x03 \x01(\t\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12\x15\n\rtick_value_e8\x18\x05 \x01(\x12\x12\x10\n\x08tradable\x18\x06 \x01(\x08\x12\x17\n\x0fprice_step_tick\x18\x07 \x01(\x12\x12\x10\n\x08lot_step\x18\x08 \x01(\x12\x12\x10\n\x08min_lots\x18\t \x01(\x12\x12\x10\n\x08max_lots\x18\n \x01(\x12\x12\x13\n\x0b\x63ollar_tick\x18\x0b \x01(\x12\x12\x1a\n\x12max_order_value_e8\x18\x0c \x01(\x12\x12\x19\n\x11max_position_lots\x18\r \x01(\x12\x12\x17\n\x0fmax_open_orders\x18\x0e \x01(\x12\x12\x14\n\x0cmax_messages\x18\x0f \x01(\x12\x12\x11\n\twindow_ns\x18\x10 \x01(\x12\x12\x12\n\nmax_age_ns\x18\x11 \x01(\x12\x12\x17\n\x0fmin_notional_e8\x18\x12 \x01(\x12\x12\x12\n\ncollar_bps\x18\x13 \x01(\x12\x12\x1d\n\x15reference_collar_tick\x18\x14 \x01(\x12\x12\x1c\n\x14reference_collar_bps\x18\x15 \x01(\x12\x12\x13\n\x0b\x61\x64verse_bps\x18\x16 \x01(\x12\x12\x16\n\x0emax_order_lots\x18\x17 \x01(\x12\x12\x14\n\x0cmax_loss_bps\x18\x18 \x01(\x12\x12\x18\n\x10max_position_bps\x18\x19 \x01(\x12\x12\x18\n\x10max_leverage_bps\x18\x1a \x01(\x12\x12\x15\n\rmax_group_bps\x18\x1b \x01(\x12\x12\x13\n\x0bmax_repeats\x18\x1c \x01(\x12\"/\n\x0e\x43ommandRequest\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xb5\x01\n\x10SetLimitsRequest\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05scope\x18\x03 \x01(\t\x12\x43\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x32.bookswarm.bridge.v1.SetLimitsRequest.ChangesEntry\x1a.\n\x0c\x43hangesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x12:\x02\x38\x01\"^\n\x0f\x43ommandResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x17\n\x0f\x63lient_order_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"8\n\x10SubscribeRequest\x12\x15\n\rfrom_sequence\x18\x01 \x01(\x12\x12\r\n\x05kinds\x18\x02 \x03(\t\"G\n\x05\x45vent\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12,\n\x06record\x18\x02 \x01(\x0b\x32\x1c.bookswarm.journal.v1.Record\"\xdd\x02\n\x05Order\x12\x17\n\x0f\x63lient_order_id\x18\x01 \x01(\t\x12\x16\n\x0evenue_order_id\x18\x02 \x01(\t\x12\x12\n\ninstrument\x18\x03 \x01(\r\x12(\n\x04side\x18\x04 \x01(\x0e\x32\x1a.bookswarm.journal.v1.Side\x12\x12\n\nprice_tick\x18\x05 \x01(\x12\x12\x0c\n\x04lots\x18\x06 \x01(\x12\x12\x13\n\x0b\x66illed_lots\x18\x07 \x01(\x12\x12-\n\x04kind\x18\x08 \x01(\x0e\x32\x1f.bookswarm.journal.v1.OrderKind\x12/\n\x05state\x18\t \x01(\x0e\x32 .bookswarm.journal.v1.OrderState\x12,\n\x06origin\x18\n \x01(\x0e\x32\x1c.bookswarm.journal.v1.Origin\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x10\n\x08\x65vent_ns\x18\x0c \x01(\x12\"+\n\x11ListOrdersRequest\x12\x16\n\x0einclude_closed\x18\x01 \x01(\x08\"@\n\x12ListOrdersResponse\x12*\n\x06orders\x18\x01 \x03(\x0b\x32\x1a.bookswarm.bridge.v1.Order\"\xd6\x01\n\rSubmitRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ninstrument\x18\x02 \x01(\r\x12(\n\x04side\x18\x03 \x01(\x0e\x32\x1a.bookswarm.journal.v1.Side\x12\x12\n\nprice_tick\x18\x04 \x01(\x12\x12\x0c\n\x04lots\x18\x05 \x01(\x12\x12-\n\x04kind\x18\x06 \x01(\x0e\x32\x1f.bookswarm.journal.v1.OrderKind\x12\x13\n\x0breduce_only\x18\x07 \x01(\x08\x12\r\n\x05\x61\x63tor\x18\x08 \x01(\t\"K\n\rCancelRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63lient_order_id\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\"X\n\x0f\x44\x65\x63isionRequest\x12\x16\n\x0erequest_number\x18\x01 \x01(\x04\x12-\n\x04\x62ook\x18\x02 \x01(\x0b\x32\x1f.bookswarm.journal.v1.BookEvent\"\x9a\x01\n\x10\x44\x65\x63isionResponse\x12\x16\n\x0erequest_number\x18\x01 \x01(\x04\x12\x32\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x1e.bookswarm.journal.v1.DecisionH\x00\x12\x30\n\x07refusal\x18\x03 \x01(\x0b\x32\x1d.bookswarm.journal.v1.RefusalH\x00\x42\x08\n\x06\x61nswer2\xaf\x05\n\x07\x43ontrol\x12M\n\x05State\x12!.bookswarm.bridge.v1.StateRequest\x1a!.bookswarm.bridge.v1.SessionState\x12Q\n\x06Limits\x12\".bookswarm.bridge.v1.LimitsRequest\x1a#.bookswarm.bridge.v1.LimitsResponse\x12Q\n\x04Kill\x12#.bookswarm.bridge.v1.CommandRequest\x1a$.bookswarm.bridge.v1.CommandResponse\x12T\n\x07\x46latten\x12#.bookswarm.bridge.v1.CommandRequest\x1a$.bookswarm.bridge.v1.CommandResponse\x12X\n\tSetLimits\x12%.bookswarm.bridge.v1.SetLimitsRequest\x1a$.bookswarm.bridge.v1.CommandResponse\x12S\n\x06Resume\x12#.bookswarm.bridge.v1.CommandRequest\x1a$.bookswarm.bridge.v1.CommandResponse\x12W\n\nReduceOnly\x12#.bookswarm.bridge.v1.CommandRequest\x1a$.bookswarm.bridge.v1.CommandResponse\x12Q\n\x04Stop\x12#.bookswarm.bridge.v1.CommandRequest\x1a$.bookswarm.bridge.v1.CommandResponse2Z\n\x06\x45vents\x12P\n\tSubscribe\x12%.bookswarm.bridge.v1.SubscribeRequest\x1a\x1a.bookswarm.bridge.v1.Event0\x01\x32\x89\x02\n\x06Orders\x12W\n\x04List\x12&.bookswarm.bridge.v1.ListOrdersRequest\x1a\'.bookswarm.bridge.v1.ListOrdersResponse\x12R\n\x06Submit\x12\".bookswarm.bridge.v1.SubmitRequest\x1a$.bookswarm.bridge.v1.CommandResponse\x12R\n\x06\x43\x61ncel\x12\".bookswarm.bridge.v1.CancelRequest\x1a$.bookswarm.bridge.v1.CommandResponse2f\n\tDecisions\x12Y\n\x06\x44\x65\x63ide\x12$.bookswarm.bridge.v1.DecisionRequest\x1a%.bookswarm.bridge.v1.DecisionResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.bridge.v1.bridge_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_SETLIMITSREQUEST_CHANGESENTRY']._loaded_options = None
+  _globals['_SETLIMITSREQUEST_CHANGESENTRY']._serialized_options = b'8\001'
   _globals['_STATEREQUEST']._serialized_start=87
   _globals['_STATEREQUEST']._serialized_end=101
   _globals['_SESSIONSTATE']._serialized_start=104
@@ -41,35 +43,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LIMITSRESPONSE']._serialized_start=551
   _globals['_LIMITSRESPONSE']._serialized_end=627
   _globals['_INSTRUMENTLIMITS']._serialized_start=630
-  _globals['_INSTRUMENTLIMITS']._serialized_end=999
-  _globals['_COMMANDREQUEST']._serialized_start=1001
-  _globals['_COMMANDREQUEST']._serialized_end=1048
-  _globals['_COMMANDRESPONSE']._serialized_start=1050
-  _globals['_COMMANDRESPONSE']._serialized_end=1144
-  _globals['_SUBSCRIBEREQUEST']._serialized_start=1146
-  _globals['_SUBSCRIBEREQUEST']._serialized_end=1202
-  _globals['_EVENT']._serialized_start=1204
-  _globals['_EVENT']._serialized_end=1275
-  _globals['_ORDER']._serialized_start=1278
-  _globals['_ORDER']._serialized_end=1627
-  _globals['_LISTORDERSREQUEST']._serialized_start=1629
-  _globals['_LISTORDERSREQUEST']._serialized_end=1672
-  _globals['_LISTORDERSRESPONSE']._serialized_start=1674
-  _globals['_LISTORDERSRESPONSE']._serialized_end=1738
-  _globals['_SUBMITREQUEST']._serialized_start=1741
-  _globals['_SUBMITREQUEST']._serialized_end=1955
-  _globals['_CANCELREQUEST']._serialized_start=1957
-  _globals['_CANCELREQUEST']._serialized_end=2032
-  _globals['_DECISIONREQUEST']._serialized_start=2034
-  _globals['_DECISIONREQUEST']._serialized_end=2122
-  _globals['_DECISIONRESPONSE']._serialized_start=2125
-  _globals['_DECISIONRESPONSE']._serialized_end=2279
-  _globals['_CONTROL']._serialized_start=2282
-  _globals['_CONTROL']._serialized_end=2879
-  _globals['_EVENTS']._serialized_start=2881
-  _globals['_EVENTS']._serialized_end=2971
-  _globals['_ORDERS']._serialized_start=2974
-  _globals['_ORDERS']._serialized_end=3239
-  _globals['_DECISIONS']._serialized_start=3241
-  _globals['_DECISIONS']._serialized_end=3343
+  _globals['_INSTRUMENTLIMITS']._serialized_end=1268
+  _globals['_COMMANDREQUEST']._serialized_start=1270
+  _globals['_COMMANDREQUEST']._serialized_end=1317
+  _globals['_SETLIMITSREQUEST']._serialized_start=1320
+  _globals['_SETLIMITSREQUEST']._serialized_end=1501
+  _globals['_SETLIMITSREQUEST_CHANGESENTRY']._serialized_start=1455
+  _globals['_SETLIMITSREQUEST_CHANGESENTRY']._serialized_end=1501
+  _globals['_COMMANDRESPONSE']._serialized_start=1503
+  _globals['_COMMANDRESPONSE']._serialized_end=1597
+  _globals['_SUBSCRIBEREQUEST']._serialized_start=1599
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=1655
+  _globals['_EVENT']._serialized_start=1657
+  _globals['_EVENT']._serialized_end=1728
+  _globals['_ORDER']._serialized_start=1731
+  _globals['_ORDER']._serialized_end=2080
+  _globals['_LISTORDERSREQUEST']._serialized_start=2082
+  _globals['_LISTORDERSREQUEST']._serialized_end=2125
+  _globals['_LISTORDERSRESPONSE']._serialized_start=2127
+  _globals['_LISTORDERSRESPONSE']._serialized_end=2191
+  _globals['_SUBMITREQUEST']._serialized_start=2194
+  _globals['_SUBMITREQUEST']._serialized_end=2408
+  _globals['_CANCELREQUEST']._serialized_start=2410
+  _globals['_CANCELREQUEST']._serialized_end=2485
+  _globals['_DECISIONREQUEST']._serialized_start=2487
+  _globals['_DECISIONREQUEST']._serialized_end=2575
+  _globals['_DECISIONRESPONSE']._serialized_start=2578
+  _globals['_DECISIONRESPONSE']._serialized_end=2732
+  _globals['_CONTROL']._serialized_start=2735
+  _globals['_CONTROL']._serialized_end=3422
+  _globals['_EVENTS']._serialized_start=3424
+  _globals['_EVENTS']._serialized_end=3514
+  _globals['_ORDERS']._serialized_start=3517
+  _globals['_ORDERS']._serialized_end=3782
+  _globals['_DECISIONS']._serialized_start=3784
+  _globals['_DECISIONS']._serialized_end=3886
 # @@protoc_insertion_point(module_scope)

@@ -60,7 +60,7 @@ class LimitsResponse(_message.Message):
     def __init__(self, instruments: _Optional[_Iterable[_Union[InstrumentLimits, _Mapping]]] = ...) -> None: ...
 
 class InstrumentLimits(_message.Message):
-    __slots__ = ("name", "tick_size", "lot_size", "currency", "tick_value_e8", "tradable", "price_step_tick", "lot_step", "min_lots", "max_lots", "collar_tick", "max_order_value_e8", "max_position_lots", "max_open_orders", "max_messages", "window_ns", "max_age_ns")
+    __slots__ = ("name", "tick_size", "lot_size", "currency", "tick_value_e8", "tradable", "price_step_tick", "lot_step", "min_lots", "max_lots", "collar_tick", "max_order_value_e8", "max_position_lots", "max_open_orders", "max_messages", "window_ns", "max_age_ns", "min_notional_e8", "collar_bps", "reference_collar_tick", "reference_collar_bps", "adverse_bps", "max_order_lots", "max_loss_bps", "max_position_bps", "max_leverage_bps", "max_group_bps", "max_repeats")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TICK_SIZE_FIELD_NUMBER: _ClassVar[int]
     LOT_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +78,17 @@ class InstrumentLimits(_message.Message):
     MAX_MESSAGES_FIELD_NUMBER: _ClassVar[int]
     WINDOW_NS_FIELD_NUMBER: _ClassVar[int]
     MAX_AGE_NS_FIELD_NUMBER: _ClassVar[int]
+    MIN_NOTIONAL_E8_FIELD_NUMBER: _ClassVar[int]
+    COLLAR_BPS_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_COLLAR_TICK_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_COLLAR_BPS_FIELD_NUMBER: _ClassVar[int]
+    ADVERSE_BPS_FIELD_NUMBER: _ClassVar[int]
+    MAX_ORDER_LOTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_LOSS_BPS_FIELD_NUMBER: _ClassVar[int]
+    MAX_POSITION_BPS_FIELD_NUMBER: _ClassVar[int]
+    MAX_LEVERAGE_BPS_FIELD_NUMBER: _ClassVar[int]
+    MAX_GROUP_BPS_FIELD_NUMBER: _ClassVar[int]
+    MAX_REPEATS_FIELD_NUMBER: _ClassVar[int]
     name: str
     tick_size: str
     lot_size: str
@@ -95,7 +106,18 @@ class InstrumentLimits(_message.Message):
     max_messages: int
     window_ns: int
     max_age_ns: int
-    def __init__(self, name: _Optional[str] = ..., tick_size: _Optional[str] = ..., lot_size: _Optional[str] = ..., currency: _Optional[str] = ..., tick_value_e8: _Optional[int] = ..., tradable: _Optional[bool] = ..., price_step_tick: _Optional[int] = ..., lot_step: _Optional[int] = ..., min_lots: _Optional[int] = ..., max_lots: _Optional[int] = ..., collar_tick: _Optional[int] = ..., max_order_value_e8: _Optional[int] = ..., max_position_lots: _Optional[int] = ..., max_open_orders: _Optional[int] = ..., max_messages: _Optional[int] = ..., window_ns: _Optional[int] = ..., max_age_ns: _Optional[int] = ...) -> None: ...
+    min_notional_e8: int
+    collar_bps: int
+    reference_collar_tick: int
+    reference_collar_bps: int
+    adverse_bps: int
+    max_order_lots: int
+    max_loss_bps: int
+    max_position_bps: int
+    max_leverage_bps: int
+    max_group_bps: int
+    max_repeats: int
+    def __init__(self, name: _Optional[str] = ..., tick_size: _Optional[str] = ..., lot_size: _Optional[str] = ..., currency: _Optional[str] = ..., tick_value_e8: _Optional[int] = ..., tradable: _Optional[bool] = ..., price_step_tick: _Optional[int] = ..., lot_step: _Optional[int] = ..., min_lots: _Optional[int] = ..., max_lots: _Optional[int] = ..., collar_tick: _Optional[int] = ..., max_order_value_e8: _Optional[int] = ..., max_position_lots: _Optional[int] = ..., max_open_orders: _Optional[int] = ..., max_messages: _Optional[int] = ..., window_ns: _Optional[int] = ..., max_age_ns: _Optional[int] = ..., min_notional_e8: _Optional[int] = ..., collar_bps: _Optional[int] = ..., reference_collar_tick: _Optional[int] = ..., reference_collar_bps: _Optional[int] = ..., adverse_bps: _Optional[int] = ..., max_order_lots: _Optional[int] = ..., max_loss_bps: _Optional[int] = ..., max_position_bps: _Optional[int] = ..., max_leverage_bps: _Optional[int] = ..., max_group_bps: _Optional[int] = ..., max_repeats: _Optional[int] = ...) -> None: ...
 
 class CommandRequest(_message.Message):
     __slots__ = ("actor", "reason")
@@ -104,6 +126,25 @@ class CommandRequest(_message.Message):
     actor: str
     reason: str
     def __init__(self, actor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class SetLimitsRequest(_message.Message):
+    __slots__ = ("actor", "reason", "scope", "changes")
+    class ChangesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    actor: str
+    reason: str
+    scope: str
+    changes: _containers.ScalarMap[str, int]
+    def __init__(self, actor: _Optional[str] = ..., reason: _Optional[str] = ..., scope: _Optional[str] = ..., changes: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class CommandResponse(_message.Message):
     __slots__ = ("accepted", "sequence", "client_order_id", "reason")

@@ -55,6 +55,11 @@ class ControlStub:
                 request_serializer=protos_dot_bridge_dot_v1_dot_bridge__pb2.CommandRequest.SerializeToString,
                 response_deserializer=protos_dot_bridge_dot_v1_dot_bridge__pb2.CommandResponse.FromString,
                 _registered_method=True)
+        self.SetLimits = channel.unary_unary(
+                '/bookswarm.bridge.v1.Control/SetLimits',
+                request_serializer=protos_dot_bridge_dot_v1_dot_bridge__pb2.SetLimitsRequest.SerializeToString,
+                response_deserializer=protos_dot_bridge_dot_v1_dot_bridge__pb2.CommandResponse.FromString,
+                _registered_method=True)
         self.Resume = channel.unary_unary(
                 '/bookswarm.bridge.v1.Control/Resume',
                 request_serializer=protos_dot_bridge_dot_v1_dot_bridge__pb2.CommandRequest.SerializeToString,
@@ -104,6 +109,13 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetLimits(self, request, context):
+        """Changes limits of the gate from the next order on; recorded, and refused whole where one is wrong.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Resume(self, request, context):
         """Goes back to ACTIVE.
         """
@@ -147,6 +159,11 @@ def add_ControlServicer_to_server(servicer, server):
             'Flatten': grpc.unary_unary_rpc_method_handler(
                     servicer.Flatten,
                     request_deserializer=protos_dot_bridge_dot_v1_dot_bridge__pb2.CommandRequest.FromString,
+                    response_serializer=protos_dot_bridge_dot_v1_dot_bridge__pb2.CommandResponse.SerializeToString,
+            ),
+            'SetLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLimits,
+                    request_deserializer=protos_dot_bridge_dot_v1_dot_bridge__pb2.SetLimitsRequest.FromString,
                     response_serializer=protos_dot_bridge_dot_v1_dot_bridge__pb2.CommandResponse.SerializeToString,
             ),
             'Resume': grpc.unary_unary_rpc_method_handler(
@@ -273,6 +290,33 @@ class Control:
             target,
             '/bookswarm.bridge.v1.Control/Flatten',
             protos_dot_bridge_dot_v1_dot_bridge__pb2.CommandRequest.SerializeToString,
+            protos_dot_bridge_dot_v1_dot_bridge__pb2.CommandResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bookswarm.bridge.v1.Control/SetLimits',
+            protos_dot_bridge_dot_v1_dot_bridge__pb2.SetLimitsRequest.SerializeToString,
             protos_dot_bridge_dot_v1_dot_bridge__pb2.CommandResponse.FromString,
             options,
             channel_credentials,

@@ -141,7 +141,7 @@ OUTCOME_STILL_UNKNOWN: Outcome
 OUTCOME_UNDER_WAY: Outcome
 
 class Record(_message.Message):
-    __slots__ = ("session_start", "session_stop", "book_event", "order_ack", "order_reject", "cancel_ack", "cancel_reject", "fill", "outcome_unknown", "resolution", "reconciled", "timer", "control", "order_request", "cancel_request", "decision", "refusal", "new_intent", "cancel_intent", "risk_refusal", "state_change", "alert", "venue_open", "venue_command", "venue_advance", "venue_result")
+    __slots__ = ("session_start", "session_stop", "book_event", "order_ack", "order_reject", "cancel_ack", "cancel_reject", "fill", "outcome_unknown", "resolution", "reconciled", "timer", "control", "order_request", "cancel_request", "limits_change", "decision", "refusal", "new_intent", "cancel_intent", "risk_refusal", "state_change", "alert", "venue_open", "venue_command", "venue_advance", "venue_result")
     SESSION_START_FIELD_NUMBER: _ClassVar[int]
     SESSION_STOP_FIELD_NUMBER: _ClassVar[int]
     BOOK_EVENT_FIELD_NUMBER: _ClassVar[int]
@@ -157,6 +157,7 @@ class Record(_message.Message):
     CONTROL_FIELD_NUMBER: _ClassVar[int]
     ORDER_REQUEST_FIELD_NUMBER: _ClassVar[int]
     CANCEL_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_CHANGE_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
     NEW_INTENT_FIELD_NUMBER: _ClassVar[int]
@@ -183,6 +184,7 @@ class Record(_message.Message):
     control: Control
     order_request: OrderRequest
     cancel_request: CancelRequest
+    limits_change: LimitsChange
     decision: Decision
     refusal: Refusal
     new_intent: NewIntent
@@ -194,7 +196,7 @@ class Record(_message.Message):
     venue_command: VenueCommand
     venue_advance: VenueAdvance
     venue_result: VenueResult
-    def __init__(self, session_start: _Optional[_Union[SessionStart, _Mapping]] = ..., session_stop: _Optional[_Union[SessionStop, _Mapping]] = ..., book_event: _Optional[_Union[BookEvent, _Mapping]] = ..., order_ack: _Optional[_Union[OrderAck, _Mapping]] = ..., order_reject: _Optional[_Union[OrderReject, _Mapping]] = ..., cancel_ack: _Optional[_Union[CancelAck, _Mapping]] = ..., cancel_reject: _Optional[_Union[CancelReject, _Mapping]] = ..., fill: _Optional[_Union[Fill, _Mapping]] = ..., outcome_unknown: _Optional[_Union[OutcomeUnknown, _Mapping]] = ..., resolution: _Optional[_Union[Resolution, _Mapping]] = ..., reconciled: _Optional[_Union[Reconciled, _Mapping]] = ..., timer: _Optional[_Union[Timer, _Mapping]] = ..., control: _Optional[_Union[Control, _Mapping]] = ..., order_request: _Optional[_Union[OrderRequest, _Mapping]] = ..., cancel_request: _Optional[_Union[CancelRequest, _Mapping]] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., new_intent: _Optional[_Union[NewIntent, _Mapping]] = ..., cancel_intent: _Optional[_Union[CancelIntent, _Mapping]] = ..., risk_refusal: _Optional[_Union[RiskRefusal, _Mapping]] = ..., state_change: _Optional[_Union[StateChange, _Mapping]] = ..., alert: _Optional[_Union[Alert, _Mapping]] = ..., venue_open: _Optional[_Union[VenueOpen, _Mapping]] = ..., venue_command: _Optional[_Union[VenueCommand, _Mapping]] = ..., venue_advance: _Optional[_Union[VenueAdvance, _Mapping]] = ..., venue_result: _Optional[_Union[VenueResult, _Mapping]] = ...) -> None: ...
+    def __init__(self, session_start: _Optional[_Union[SessionStart, _Mapping]] = ..., session_stop: _Optional[_Union[SessionStop, _Mapping]] = ..., book_event: _Optional[_Union[BookEvent, _Mapping]] = ..., order_ack: _Optional[_Union[OrderAck, _Mapping]] = ..., order_reject: _Optional[_Union[OrderReject, _Mapping]] = ..., cancel_ack: _Optional[_Union[CancelAck, _Mapping]] = ..., cancel_reject: _Optional[_Union[CancelReject, _Mapping]] = ..., fill: _Optional[_Union[Fill, _Mapping]] = ..., outcome_unknown: _Optional[_Union[OutcomeUnknown, _Mapping]] = ..., resolution: _Optional[_Union[Resolution, _Mapping]] = ..., reconciled: _Optional[_Union[Reconciled, _Mapping]] = ..., timer: _Optional[_Union[Timer, _Mapping]] = ..., control: _Optional[_Union[Control, _Mapping]] = ..., order_request: _Optional[_Union[OrderRequest, _Mapping]] = ..., cancel_request: _Optional[_Union[CancelRequest, _Mapping]] = ..., limits_change: _Optional[_Union[LimitsChange, _Mapping]] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., new_intent: _Optional[_Union[NewIntent, _Mapping]] = ..., cancel_intent: _Optional[_Union[CancelIntent, _Mapping]] = ..., risk_refusal: _Optional[_Union[RiskRefusal, _Mapping]] = ..., state_change: _Optional[_Union[StateChange, _Mapping]] = ..., alert: _Optional[_Union[Alert, _Mapping]] = ..., venue_open: _Optional[_Union[VenueOpen, _Mapping]] = ..., venue_command: _Optional[_Union[VenueCommand, _Mapping]] = ..., venue_advance: _Optional[_Union[VenueAdvance, _Mapping]] = ..., venue_result: _Optional[_Union[VenueResult, _Mapping]] = ...) -> None: ...
 
 class SessionStart(_message.Message):
     __slots__ = ("instance", "epoch", "recv_ns", "recovered", "run_id", "source", "strategy", "venues", "instruments", "config_json", "artifact_digest")
@@ -407,6 +409,22 @@ class Control(_message.Message):
     actor: str
     reason: str
     def __init__(self, event_ns: _Optional[int] = ..., recv_ns: _Optional[int] = ..., command: _Optional[_Union[Command, str]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class LimitsChange(_message.Message):
+    __slots__ = ("event_ns", "recv_ns", "scope", "changes_json", "actor", "reason")
+    EVENT_NS_FIELD_NUMBER: _ClassVar[int]
+    RECV_NS_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_JSON_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    event_ns: int
+    recv_ns: int
+    scope: str
+    changes_json: str
+    actor: str
+    reason: str
+    def __init__(self, event_ns: _Optional[int] = ..., recv_ns: _Optional[int] = ..., scope: _Optional[str] = ..., changes_json: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class OrderRequest(_message.Message):
     __slots__ = ("instrument", "event_ns", "recv_ns", "request_id", "side", "price_tick", "lots", "kind", "reduce_only", "actor")
@@ -639,7 +657,7 @@ class VenueResult(_message.Message):
     def __init__(self, ack: _Optional[_Union[OrderAck, _Mapping]] = ..., reject: _Optional[_Union[OrderReject, _Mapping]] = ..., cancel_ack: _Optional[_Union[CancelAck, _Mapping]] = ..., cancel_reject: _Optional[_Union[CancelReject, _Mapping]] = ..., fill: _Optional[_Union[Fill, _Mapping]] = ...) -> None: ...
 
 class CoreSnapshot(_message.Message):
-    __slots__ = ("sequence", "session", "trading", "phase", "flatten_wanted", "account", "orders", "live", "trade_keys", "recent_ns", "next_intent", "decisions", "refusals", "consecutive_refusals", "now_ns", "book", "history", "latched", "advice_book", "advice_history")
+    __slots__ = ("sequence", "session", "trading", "phase", "flatten_wanted", "account", "orders", "live", "trade_keys", "recent_ns", "next_intent", "decisions", "refusals", "consecutive_refusals", "now_ns", "book", "history", "advice_book", "advice_history", "limits_json", "standing", "kill", "opened", "reference_tick_x2", "reference_ns", "rejects_ns", "slow", "run_side", "run")
     class Order(_message.Message):
         __slots__ = ("client_order_id", "venue_order_id", "instrument", "side", "price_tick", "lots", "filled_lots", "kind", "state", "origin", "reduce_only", "reason", "event_ns", "request_id", "cancel_sent")
         CLIENT_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -703,9 +721,18 @@ class CoreSnapshot(_message.Message):
     NOW_NS_FIELD_NUMBER: _ClassVar[int]
     BOOK_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
-    LATCHED_FIELD_NUMBER: _ClassVar[int]
     ADVICE_BOOK_FIELD_NUMBER: _ClassVar[int]
     ADVICE_HISTORY_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_JSON_FIELD_NUMBER: _ClassVar[int]
+    STANDING_FIELD_NUMBER: _ClassVar[int]
+    KILL_FIELD_NUMBER: _ClassVar[int]
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_TICK_X2_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_NS_FIELD_NUMBER: _ClassVar[int]
+    REJECTS_NS_FIELD_NUMBER: _ClassVar[int]
+    SLOW_FIELD_NUMBER: _ClassVar[int]
+    RUN_SIDE_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     session: SessionStart
     trading: TradingState
@@ -723,7 +750,16 @@ class CoreSnapshot(_message.Message):
     now_ns: int
     book: BookEvent
     history: _containers.RepeatedScalarFieldContainer[int]
-    latched: bool
     advice_book: BookEvent
     advice_history: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, sequence: _Optional[int] = ..., session: _Optional[_Union[SessionStart, _Mapping]] = ..., trading: _Optional[_Union[TradingState, str]] = ..., phase: _Optional[_Union[Phase, str]] = ..., flatten_wanted: _Optional[bool] = ..., account: _Optional[_Union[CoreSnapshot.Account, _Mapping]] = ..., orders: _Optional[_Iterable[_Union[CoreSnapshot.Order, _Mapping]]] = ..., live: _Optional[_Iterable[str]] = ..., trade_keys: _Optional[_Iterable[str]] = ..., recent_ns: _Optional[_Iterable[int]] = ..., next_intent: _Optional[int] = ..., decisions: _Optional[int] = ..., refusals: _Optional[int] = ..., consecutive_refusals: _Optional[int] = ..., now_ns: _Optional[int] = ..., book: _Optional[_Union[BookEvent, _Mapping]] = ..., history: _Optional[_Iterable[int]] = ..., latched: _Optional[bool] = ..., advice_book: _Optional[_Union[BookEvent, _Mapping]] = ..., advice_history: _Optional[_Iterable[int]] = ...) -> None: ...
+    limits_json: _containers.RepeatedScalarFieldContainer[str]
+    standing: int
+    kill: int
+    opened: int
+    reference_tick_x2: int
+    reference_ns: int
+    rejects_ns: _containers.RepeatedScalarFieldContainer[int]
+    slow: int
+    run_side: int
+    run: int
+    def __init__(self, sequence: _Optional[int] = ..., session: _Optional[_Union[SessionStart, _Mapping]] = ..., trading: _Optional[_Union[TradingState, str]] = ..., phase: _Optional[_Union[Phase, str]] = ..., flatten_wanted: _Optional[bool] = ..., account: _Optional[_Union[CoreSnapshot.Account, _Mapping]] = ..., orders: _Optional[_Iterable[_Union[CoreSnapshot.Order, _Mapping]]] = ..., live: _Optional[_Iterable[str]] = ..., trade_keys: _Optional[_Iterable[str]] = ..., recent_ns: _Optional[_Iterable[int]] = ..., next_intent: _Optional[int] = ..., decisions: _Optional[int] = ..., refusals: _Optional[int] = ..., consecutive_refusals: _Optional[int] = ..., now_ns: _Optional[int] = ..., book: _Optional[_Union[BookEvent, _Mapping]] = ..., history: _Optional[_Iterable[int]] = ..., advice_book: _Optional[_Union[BookEvent, _Mapping]] = ..., advice_history: _Optional[_Iterable[int]] = ..., limits_json: _Optional[_Iterable[str]] = ..., standing: _Optional[int] = ..., kill: _Optional[int] = ..., opened: _Optional[int] = ..., reference_tick_x2: _Optional[int] = ..., reference_ns: _Optional[int] = ..., rejects_ns: _Optional[_Iterable[int]] = ..., slow: _Optional[int] = ..., run_side: _Optional[int] = ..., run: _Optional[int] = ...) -> None: ...
