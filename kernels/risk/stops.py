@@ -137,7 +137,7 @@ class Hedge(NamedTuple):
 
 
 def suggest_hedge(changes_e8: np.ndarray, hedge_changes_e8: np.ndarray, position_lots: int) -> Hedge:
-    """Return the minimum-variance hedge of `position_lots`, rounded to whole lots (halves away from zero never up).
+    """Return the minimum-variance hedge of `position_lots`, rounded to whole lots, a half towards zero.
 
     changes_e8, hedge_changes_e8: float64[T] changes of value of one lot over the same periods, T >= 3. ValueError where
     they are not finite, of another shape, or the hedge never moves.

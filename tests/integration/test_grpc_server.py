@@ -21,6 +21,7 @@ from kernels.risk.spec import RiskLimits
 from live_bridge.core_state import CoreConfig
 from live_bridge.events import NEXT_SEQUENCE_KEY
 from live_bridge.journal import JournalReader
+from live_bridge.journal_tools import verify_replay
 from live_bridge.records import decode
 from live_bridge.server import SERVICES, BridgeServer, ServerConfig, ServerError, TlsFiles, is_loopback, start_server
 from live_bridge.servicer import Served
@@ -491,3 +492,32 @@ def test_an_address_that_others_can_reach_is_refused_without_tls(host: str):
 def test_loopback_is_served_without_tls(host: str):
     assert is_loopback(host)
     ServerConfig(host=host)
+
+
+def test_limits_change_while_the_session_runs_on_record_and_the_journal_replays(bridge: Running):
+    change = pb.SetLimitsRequest(actor="carol", reason="smaller", scope="firm", changes={"max_order_lots": 2})
+    order = {"side": journal_pb2.SIDE_BUY, "price_tick": MID_TICK - 20, "lots": 3, "kind": 1, "actor": "bob"}
+    assert bridge.orders.Submit(pb.SubmitRequest(request_id="before", **order)).accepted
+    assert bridge.control.SetLimits(change).accepted
+    refusal = bridge.orders.Submit(pb.SubmitRequest(request_id="after", **order | {"price_tick": MID_TICK - 21}))
+    assert (refusal.accepted, refusal.reason) == (False, "MAX_ORDER_LOTS")
+    assert [limits.max_order_lots for limits in bridge.session.limits()] == [1_000, 1_000, 2]
+    own = pb.SetLimitsRequest(actor="carol", scope="strategy", changes={"collar_tick": 400})
+    assert bridge.control.SetLimits(own).accepted
+    assert bridge.control.Limits(pb.LimitsRequest()).instruments[0].collar_tick == 400
+    wrong = pb.SetLimitsRequest(actor="carol", scope="strategy", changes={"tick_value_e8": 3})
+    assert bridge.control.SetLimits(wrong).reason == "LIMITS_REFUSED"
+    for bad, words in (
+        (pb.SetLimitsRequest(actor="carol", scope="firm"), "changes is empty"),
+        (pb.SetLimitsRequest(actor="carol", scope="firm", changes={"max_lotz": 1}), "'max_lotz' is no limit"),
+        (pb.SetLimitsRequest(actor="carol", scope="firm", changes={"max_lots": -1}), "max_lots -1 is below 0"),
+        (pb.SetLimitsRequest(actor="carol", changes={"max_lots": 1}), "scope is empty"),
+        (pb.SetLimitsRequest(scope="firm", changes={"max_lots": 1}), "actor is empty"),
+    ):
+        error = refused(lambda bad=bad: bridge.control.SetLimits(bad))
+        assert error.code() == grpc.StatusCode.INVALID_ARGUMENT  # pyright: ignore
+        assert words in error.details()  # pyright: ignore
+    bridge.session.request_stop("test")
+    bridge.thread.join(30)
+    replayed = verify_replay(bridge.session.journal_directory, JoinBothSides())
+    assert replayed["replayed_ok"], replayed
