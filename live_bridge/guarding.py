@@ -8,7 +8,7 @@ import json
 from typing import Any, Final
 
 from kernels.risk import states
-from kernels.risk.spec import RiskLimits
+from kernels.risk.spec import INSTRUMENT_LIMITS, RiskLimits
 from kernels.risk.states import Breaker, KillEvent, KillState, TradingEvent, Tripped
 from live_bridge import gating
 from live_bridge.core_state import SCOPES, CoreConfig, Turn, check_limits
@@ -92,7 +92,7 @@ def change_limits(config: CoreConfig, turn: Turn, event: LimitsChange) -> None:
     try:
         place = SCOPES.index(event.scope)
         before = turn.limits[place]
-        changed = check_limits(_changed(before, event.changes_json), config.instrument)
+        changed = check_limits(changed_limits(before, event), config.instrument)
     except (ValueError, TypeError, RecursionError, IndexError) as error:
         known = event.scope in SCOPES
         detail = str(error) if known else f"scope {event.scope!r} is none of {', '.join(SCOPES)}"
@@ -107,11 +107,15 @@ def change_limits(config: CoreConfig, turn: Turn, event: LimitsChange) -> None:
     turn.alert("LIMITS_CHANGED", f"{event.scope} by {event.actor}: {said or 'nothing'} ({event.reason})")
 
 
-def _changed(before: RiskLimits, changes_json: str) -> RiskLimits:
-    changes: Any = json.loads(changes_json)
+def changed_limits(before: RiskLimits, event: LimitsChange) -> RiskLimits:
+    """Return limits with the changes in their place; ValueError where a name is no limit of that scope."""
+    changes: Any = json.loads(event.changes_json)
     if not isinstance(changes, dict) or not changes:
         raise ValueError("changes_json is no object with at least one limit")
     unknown = sorted(set(changes) - set(RiskLimits._fields))
     if unknown:
         raise ValueError(f"{unknown[0]!r} is no limit; valid: {', '.join(RiskLimits._fields)}")
+    instruments = sorted(set(changes) & set(INSTRUMENT_LIMITS))
+    if instruments and event.scope != SCOPES[0]:
+        raise ValueError(f"{instruments[0]} is the instrument's; change it with scope {SCOPES[0]}")
     return before._replace(**changes)

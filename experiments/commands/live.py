@@ -1,10 +1,11 @@
-"""`bookswarm paper`, `journal`, `query`, `report`: sessions and what they left behind. Free of JAX but for `report`."""
+"""`bookswarm paper`, `journal`, `evidence`, `query`, `report`: what sessions left behind. JAX only for `report`."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from experiments.commands.evidence import evidence
 from experiments.commands.options import Json, Quiet, Seed
 from experiments.console import CommandFailed, Output
 
@@ -13,6 +14,7 @@ def register(app: typer.Typer) -> None:
     """Attach the commands."""
     app.command()(paper)
     app.add_typer(journal_group(), name="journal")
+    app.command()(evidence)
     app.command()(query)
     app.command()(report)
 

@@ -209,7 +209,8 @@ BAD_CHANGES = [
     (limits(tick_value_e8=7), "tick_value_e8 7 is not the instrument's"),
     (LimitsChange("firm", "[1]", "ann", "", NOON, 1), "no object"),
     (LimitsChange("firm", "{", "ann", "", NOON, 1), "firm by ann"),
-    (LimitsChange("firm", '{"max_lots": NaN}', "ann", "", NOON, 1), "limit max_lots is nan"),
+    (LimitsChange("strategy", '{"max_lots": NaN}', "ann", "", NOON, 1), "limit max_lots is nan"),
+    (limits("firm", max_lots=4), "max_lots is the instrument's; change it with scope strategy"),
 ]
 
 
@@ -271,7 +272,7 @@ HAPPENINGS = st.lists(
         ),
         st.builds(book, st.integers(1, 90), st.integers(9_000, 10_009)),
         st.builds(
-            lambda command, actor: control(command, actor),
+            control,
             st.sampled_from(Command),
             st.sampled_from(["ann", "session"]),
         ),
