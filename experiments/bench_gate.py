@@ -102,17 +102,30 @@ def _checks_made(reasons: np.ndarray) -> int:
 
 
 def _plain_checks_per_s(batch: np.ndarray) -> float:
+    world = _plain_world()
+    intents: list[dict[str, Any]] = [dict(zip(_COLUMNS, row, strict=True)) for row in batch.tolist()]
+    began = time.perf_counter()
+    reasons = reference.gate(intents, world)
+    seconds = time.perf_counter() - began
+    return _checks_made(np.array([RiskReason[reason] for reason in reasons])) / seconds
+
+
+_COLUMNS: tuple[str, ...] = (
+    *("kind", "strategy", "venue", "instrument", "side", "price_tick", "lots"),
+    *("reduce_only", "type", "loss_tick", "target"),
+)
+
+
+def _plain_world() -> dict[str, Any]:
+    """Return what `_workspace` holds as the oracle takes it."""
     limits = EVERYTHING._asdict()
-    scope = {name: limits[name] for name in spec.SCOPE_LIMITS} | {
-        "trading": spec.ACTIVE,
-        "equity_e8": 10**15,
-        "recent": 0,
-    }
+    state = {"trading": spec.ACTIVE, "equity_e8": 10**15, "recent": 0}
+    scope = {name: limits[name] for name in spec.SCOPE_LIMITS} | state
     places = [("strategies", n) for n in range(STRATEGIES)] + [("venues", n) for n in range(VENUES)] + [("firm", 0)]
     book = {"bid_tick": 9_990, "ask_tick": 10_010, "reference_tick": 10_000, "book_ns": 0, "book_valid": 1}
     held = {"position_lots": 5, "max_position_lots": limits["max_position_lots"], "repeats": 0}
     instrument = {name: limits[name] for name in spec.INSTRUMENT_LIMITS} | {"mark_tick": 10_000}
-    world = {
+    return {
         "strategies": [scope] * STRATEGIES,
         "venues": [scope] * VENUES,
         "firm": scope,
@@ -123,24 +136,6 @@ def _plain_checks_per_s(batch: np.ndarray) -> float:
         "live": [],
         "now_ns": 0,
     }
-    names = (
-        "kind",
-        "strategy",
-        "venue",
-        "instrument",
-        "side",
-        "price_tick",
-        "lots",
-        "reduce_only",
-        "type",
-        "loss_tick",
-        "target",
-    )
-    intents = [dict(zip(names, row, strict=True)) for row in batch.tolist()]
-    began = time.perf_counter()
-    reasons = reference.gate(intents, world)
-    seconds = time.perf_counter() - began
-    return _checks_made(np.array([RiskReason[reason] for reason in reasons])) / seconds
 
 
 if __name__ == "__main__":

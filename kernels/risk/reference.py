@@ -203,29 +203,43 @@ class _Held:
         return total
 
 
-def _checks(  # noqa: PLR0915 - one list, in the order of the reasons
+def _checks(
     intent: Row, world: Mapping[str, Any], passed: Sequence[Row], leaving: set[int], at_start: frozenset[int]
 ) -> Iterator[tuple[str, bool]]:
     """Yield (reason, whether it fails) in the documented order; a later one may assume that the earlier hold."""
     yield "BAD_INPUT", _impossible(intent, world)
-    places = _places(intent)
     scopes = [world["strategies"][intent["strategy"]], world["venues"][intent["venue"]], world["firm"]]
     yield "BAD_INPUT", _broken(intent, world, scopes)
-    side, price, lots, where = intent["side"], intent["price_tick"], intent["lots"], intent["instrument"]
-    if intent["kind"] == 3:
-        number = intent["target"]
-        there = number in range(1, len(world["live"]) + 1) and number not in leaving
-        names = ("strategy", "venue", "instrument", "side")
-        yield "REPLACE_TARGET", not there or any(world["live"][number - 1][n] != intent[n] for n in names)
+    yield "REPLACE_TARGET", intent["kind"] == 3 and not _replaceable(intent, world, leaving)
     yield "HALTED", any(scope["trading"] not in (1, 2) for scope in scopes)
+    where = intent["instrument"]
     yield "NOT_TRADABLE", where not in range(len(world["instruments"])) or world["instruments"][where]["tradable"] != 1
+    yield from _order_checks(intent, world, scopes)
+    yield from _held_checks(intent, world, scopes, passed)
+    held = [_Held(world, place, passed) for place in _places(intent)]
+    counts = list(zip(scopes, held, strict=True))
+    yield "MAX_OPEN_ORDERS", any(len(has.orders) >= scope["max_open_orders"] for scope, has in counts)
+    alike = ("strategy", "venue", "instrument", "side", "price_tick", "lots")
+    others = [order for number, order in enumerate(world["live"], 1) if number not in at_start] + list(passed)
+    yield "DUPLICATE_INTENT", any(all(order[name] == intent[name] for name in alike) for order in others)
+    yield "SELF_TRADE", intent["type"] != 3 and any(_meets(order, intent) for order in [*world["live"], *passed])
+    yield "MESSAGE_RATE", any(scope["recent"] + has.num_passed >= scope["max_messages"] for scope, has in counts)
+
+
+def _replaceable(intent: Row, world: Mapping[str, Any], leaving: set[int]) -> bool:
+    number = intent["target"]
+    if number in leaving or number not in range(1, len(world["live"]) + 1):
+        return False
+    return all(world["live"][number - 1][name] == intent[name] for name in ("strategy", "venue", "instrument", "side"))
+
+
+def _order_checks(intent: Row, world: Mapping[str, Any], scopes: Sequence[Row]) -> Iterator[tuple[str, bool]]:
+    """Throttle, market data, steps, sizes, collars, order volume and value."""
+    price, lots, where = intent["price_tick"], intent["lots"], intent["instrument"]
     limits, book = world["instruments"][where], world["market"][intent["venue"], where]
-    cells = [world["cells"][*place, where] for place in places]
-    pairs = list(zip(scopes, cells, strict=True))
-    yield (
-        "THROTTLED",
-        intent["reduce_only"] == 0 and any(cell["repeats"] >= scope["max_repeats"] for scope, cell in pairs),
-    )
+    cells = [world["cells"][*place, where] for place in _places(intent)]
+    worn = any(cell["repeats"] >= scope["max_repeats"] for scope, cell in zip(scopes, cells, strict=True))
+    yield "THROTTLED", intent["reduce_only"] == 0 and worn
     yield "INVALID_BOOK", book["book_valid"] != 1 or book["bid_tick"] >= book["ask_tick"]
     yield "STALE_DATA", not 0 <= world["now_ns"] - book["book_ns"] <= limits["max_age_ns"]
     yield "PRICE_STEP", price % limits["price_step_tick"] != 0
@@ -241,14 +255,23 @@ def _checks(  # noqa: PLR0915 - one list, in the order of the reasons
     yield "REFERENCE_COLLAR", _far(price, book["reference_tick"], *collar)
     yield "MAX_ORDER_LOTS", any(lots > scope["max_order_lots"] for scope in scopes)
     yield "MAX_ORDER_VALUE", any(_above(value, scope["max_order_value_e8"]) for scope in scopes)
-    per_lot = intent["loss_tick"] or -((-abs(price) * min(limits["adverse_bps"], 2**31)) // 10_000)
-    loss = per_lot * lots * limits["tick_value_e8"]
+
+
+def _held_checks(
+    intent: Row, world: Mapping[str, Any], scopes: Sequence[Row], passed: Sequence[Row]
+) -> Iterator[tuple[str, bool]]:
+    """Loss budget, reduce-only, position, leverage, concentration."""
+    side, price, lots, where = intent["side"], intent["price_tick"], intent["lots"], intent["instrument"]
+    limits, places = world["instruments"][where], _places(intent)
+    cells = [world["cells"][*place, where] for place in places]
     held = [_Held(world, place, passed) for place in places]
     bound = [
         scope["trading"] == 2 or (level == "strategies" and intent["reduce_only"] == 1)
         for scope, (level, _) in zip(scopes, places, strict=True)
     ]
     free = [(s, h, cell) for s, h, cell, tied in zip(scopes, held, cells, bound, strict=True) if not tied]
+    per_lot = intent["loss_tick"] or -((-abs(price) * min(limits["adverse_bps"], 2**31)) // 10_000)
+    loss = per_lot * lots * limits["tick_value_e8"]
     yield "LOSS_BUDGET", any(_above_share(loss, scope, "max_loss_bps") for scope, _, _ in free)
     sign = 1 - 2 * side
     flips = []
@@ -264,23 +287,24 @@ def _checks(  # noqa: PLR0915 - one list, in the order of the reasons
         over = reached > 0 and worth is not None and _above_share(reached * worth, scope, "max_position_bps")
         too_much.append(over or reached > cell["max_position_lots"])
     yield "MAX_POSITION", any(too_much)
-    extra = (lots, 0) if side == 0 else (0, lots)
+    yield from _exposure_checks(intent, world, [(scope, has) for scope, has, _ in free])
+
+
+def _exposure_checks(
+    intent: Row, world: Mapping[str, Any], free: Sequence[tuple[Row, "_Held"]]
+) -> Iterator[tuple[str, bool]]:
+    """Only an order that raises the worst case of a scope is held against its exposure."""
+    where, lots = intent["instrument"], intent["lots"]
+    extra = (lots, 0) if intent["side"] == 0 else (0, lots)
     everything = range(len(world["instruments"]))
-    blind = [has for _, has, _ in free if any(has.worst(i) and has.mark(i) is None for i in everything)]
-    growing = [(s, has) for s, has, _ in free if has.worst(where, extra) > has.worst(where)]
-    yield "NO_MARK", bool(free) and (worth is None or any(has in blind for _, has in growing))
+    growing = [(scope, has) for scope, has in free if has.worst(where, extra) > has.worst(where)]
+    blind = any(has.worst(i) and has.mark(i) is None for _, has in growing for i in everything)
+    yield "NO_MARK", blind or any(has.mark(where) is None for _, has in free)
     gross = [(scope, has.exposure(everything, where, extra)) for scope, has in growing]
     yield "LEVERAGE", any(_above_share(exposure, scope, "max_leverage_bps") for scope, exposure in gross)
-    group = [i for i in everything if world["instruments"][i]["group"] == limits["group"]]
+    group = [i for i in everything if world["instruments"][i]["group"] == world["instruments"][where]["group"]]
     grouped = [(scope, has.exposure(group, where, extra)) for scope, has in growing]
     yield "CONCENTRATION", any(_above_share(exposure, scope, "max_group_bps") for scope, exposure in grouped)
-    counts = list(zip(scopes, held, strict=True))
-    yield "MAX_OPEN_ORDERS", any(len(has.orders) >= scope["max_open_orders"] for scope, has in counts)
-    alike = ("strategy", "venue", "instrument", "side", "price_tick", "lots")
-    others = [order for number, order in enumerate(world["live"], 1) if number not in at_start] + list(passed)
-    yield "DUPLICATE_INTENT", any(all(order[name] == intent[name] for name in alike) for order in others)
-    yield "SELF_TRADE", intent["type"] != 3 and any(_meets(order, intent) for order in [*world["live"], *passed])
-    yield "MESSAGE_RATE", any(scope["recent"] + has.num_passed >= scope["max_messages"] for scope, has in counts)
 
 
 def _far(price: int, reference: int, max_tick: int, max_bps: int) -> bool:
