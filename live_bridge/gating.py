@@ -54,6 +54,7 @@ class Gate:
         self._config = config
         self._space = GateWorkspace()
         self._limits: tuple[RiskLimits, ...] = ()
+        self._market: tuple[object, object, object] = (self, self, self)  # nothing yet
         warm_up()
 
     def send_new(self, turn: Turn, wanted: list[Wanted]) -> None:
@@ -99,11 +100,15 @@ class Gate:
 
     def _fill_market(self, turn: Turn) -> None:
         book, config = turn.book, self._config
+        seen = (book, turn.history, turn.breakers)
+        if all(now is before for now, before in zip(seen, self._market, strict=True)):
+            return  # all three are never changed in place, so what they gave stands
+        self._market = seen
         bid = ask = reference = book_ns = mark = ABSENT
         valid = 0
         if book is not None and book.depth.shape == (2, config.depth_levels, 2):
             bid, ask, book_ns = int(book.depth[BUY, 0, 0]), int(book.depth[SELL, 0, 0]), book.event_ns
-            valid = int(not book.gap and bool((book.depth[:, 0, 1] > 0).all()))
+            valid = int(not book.gap and book.depth[BUY, 0, 1] > 0 and book.depth[SELL, 0, 1] > 0)
         if turn.history is not None:
             mark = (int(turn.history.mid_half_tick) + 1) // 2
             # A reference that a person has just cleared is the mid until the next book.

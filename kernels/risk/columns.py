@@ -97,8 +97,8 @@ NUM_SCOPE_GIVEN: Final = 12
 
 # What a scope holds of an instrument, int64[G, I, NUM_CELL_COLUMNS].
 CELL_POSITION_LOTS: Final = 0
-CELL_MAX_POSITION_LOTS: Final = 1  # limit, beside SCOPE_MAX_POSITION_BPS
-CELL_REPEATS: Final = 2  # executions in a row since a person last re-enabled
+CELL_REPEATS: Final = 1  # executions in a row since a person last re-enabled
+CELL_MAX_POSITION_LOTS: Final = 2  # limit, beside SCOPE_MAX_POSITION_BPS
 CELL_OPEN_LOTS: Final = 3  # SCRATCH: two columns, buys and sells that may still fill
 NUM_CELL_COLUMNS: Final = 5
 NUM_CELL_GIVEN: Final = 3

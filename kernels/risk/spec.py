@@ -159,6 +159,8 @@ SCOPE_LIMITS: Final = (
 
 def word(value: Any) -> int:
     """Return an int64 word, or ABSENT for None, a fraction, a non-finite float or what int64 cannot hold."""
+    if type(value) is int and ABSENT < value < -ABSENT:
+        return value
     if isinstance(value, float | np.floating):
         if not float(value).is_integer():
             return ABSENT

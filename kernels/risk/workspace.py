@@ -40,6 +40,7 @@ class GateWorkspace:
         self.cells = np.full((num_scopes, num_instruments, c.NUM_CELL_COLUMNS), ABSENT, np.int64)
         self.groups = np.zeros((num_scopes, num_groups), np.int64)
         self._market_bytes = self.market.data.cast("B")
+        self._scope_bytes, self._cell_bytes = self.scopes.data.cast("B"), self.cells.data.cast("B")
         self.num_intents = self.num_live = 0
         self.live = np.zeros((0, c.NUM_LIVE_COLUMNS), np.int64)
         self._make_intents(16)
@@ -66,13 +67,15 @@ class GateWorkspace:
 
     def set_scope(self, scope: int, trading: Any, equity_e8: Any, recent: Any) -> None:
         """Set a scope's trading state, equity and messages within the window."""
-        row = self.scopes[scope]
-        row[c.SCOPE_TRADING], row[c.SCOPE_EQUITY_E8], row[c.SCOPE_RECENT] = word(trading), word(equity_e8), word(recent)
+        if not 0 <= scope < len(self.scopes):
+            raise IndexError(f"scope {scope} is none of {len(self.scopes)}")
+        _pack(_STATE, self._scope_bytes, _SCOPE_ROW * scope + 8 * c.SCOPE_TRADING, (trading, equity_e8, recent))
 
     def set_cell(self, scope: int, instrument: int, position_lots: Any, repeats: Any) -> None:
         """Set what a scope holds of an instrument and how often it was executed in a row."""
-        row = self.cells[scope, instrument]
-        row[c.CELL_POSITION_LOTS], row[c.CELL_REPEATS] = word(position_lots), word(repeats)
+        if not (0 <= scope < len(self.scopes) and 0 <= instrument < len(self.instruments)):
+            raise IndexError(f"scope {scope}, instrument {instrument} is none of {self.cells.shape[:2]}")
+        _pack(_HELD, self._cell_bytes, self.cells.strides[0] * scope + _CELL_ROW * instrument, (position_lots, repeats))
 
     def set_market(self, venue: int, instrument: int, words: Sequence[Any]) -> None:
         """Set (best bid, best ask, reference price, time of the book, whether it is whole): the MARKET columns."""
@@ -160,6 +163,8 @@ def _table_for(orders: int) -> np.ndarray:
 
 _INTENT = struct.Struct(f"{c.NUM_INTENT_COLUMNS}q")
 _LIVE, _LIVE_ROW = struct.Struct(f"{c.NUM_LIVE_GIVEN}q"), 8 * c.NUM_LIVE_COLUMNS
+_STATE, _SCOPE_ROW = struct.Struct("3q"), 8 * c.NUM_SCOPE_COLUMNS  # trading, equity, recent
+_HELD, _CELL_ROW = struct.Struct("2q"), 8 * c.NUM_CELL_COLUMNS  # position, repeats
 _MARKET, _MARKET_ROW = struct.Struct(f"{c.NUM_MARKET_GIVEN}q"), 8 * c.NUM_MARKET_COLUMNS
 
 

@@ -7,7 +7,7 @@ import copy
 import random
 from typing import Any
 
-from kernels.risk import reference, spec
+from kernels.risk import columns, reference, spec
 from kernels.risk.spec import RiskLimits, RiskReason
 from kernels.risk.workspace import GateWorkspace
 
@@ -89,7 +89,7 @@ def kernel_reasons(intents: list[dict[str, Any]], here: dict[str, Any]) -> list[
     for (level, index, number), row in here["cells"].items():
         place = space.scope(levels[level], index)
         space.set_cell(place, number, row["position_lots"], row["repeats"])
-        space.cells[place, number, 1] = spec.word(row["max_position_lots"])
+        space.cells[place, number, columns.CELL_MAX_POSITION_LOTS] = spec.word(row["max_position_lots"])
     for row in here["live"]:
         space.add_live([row[name] for name in LIVE])
     for row in intents:
