@@ -69,8 +69,8 @@ def read(row: jax.Array) -> Message:
     kind = jnp.where(bad == spec.OK, kind, spec.NOP)
     side = (side == 1).astype(jnp.int32)
     key = jnp.where(side == 1, -price, price)
-    anonymous = (jnp.where(sets, 0, word) for word in (order_id, owner))
-    return Message(kind, side, lots, key, *anonymous, bad, owner != 0)
+    named_id, named_owner = jnp.where(sets, 0, order_id), jnp.where(sets, 0, owner)
+    return Message(kind, side, lots, key, named_id, named_owner, bad, owner != 0)
 
 
 def apply(
