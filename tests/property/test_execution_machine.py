@@ -67,6 +67,8 @@ def check_request(order, before, state, seen, request):
                 abs(request.lots - order.display_lots) <= order.display_jitter_lots or request.lots < order.display_lots
             )
     else:
+        touch = seen.best_ask_tick if order.side == 0 else seen.best_bid_tick
+        assert 0 <= sign * (request.price_tick - touch) <= order.cross_tick
         assert request.kind == IOC and (order.tactic != po.REST or state.status == po.FINISHING)
     if state.status == po.WORKING and added > 0:
         rate = order.rate_ppm if order.algorithm == po.POV else order.max_rate_ppm
@@ -76,6 +78,7 @@ def check_request(order, before, state, seen, request):
 ORDERS = st.fixed_dictionaries(
     {
         "side": st.integers(0, 1),
+        "room": st.sampled_from([2, 10]),
         "parent_lots": st.integers(1, 80).map(lambda n: 10 * n),
         "tactic": st.sampled_from([po.CROSS, po.REST, po.REST_THEN_CROSS]),
         "follow": st.integers(0, 1),
@@ -101,7 +104,7 @@ FAULTS = st.builds(
 @settings(max_examples=120, deadline=None)
 @given(name=st.sampled_from(sorted(ALGORITHMS)), fields=ORDERS, faults=FAULTS, seed=st.integers(0, 2**32 - 1))
 def test_no_request_breaks_a_promise_whatever_happens(name, fields, faults, seed):
-    limit = 1010 if fields["side"] == 0 else 990
+    limit = 1000 + fields.pop("room") * (1 - 2 * fields["side"])
     instructions = make_instructions(
         name, **{**COMMON, **fields, "limit_price_tick": limit, "seed": 7, **OWN_FIELDS[name]}
     )
@@ -144,6 +147,130 @@ def test_every_algorithm_fills_its_parent_in_a_willing_market(name, side):
     venue = Venue(ParentOrder(1, 0, 1, 0, 1, 0), 3, volume=60.0)
     states, _ = drive(make_instructions(name, **fields), venue)
     assert states[-1].status == po.DONE and venue.filled == 600
+
+
+SEEN = po.Observation(1, 1, 1, 100, 102, 0, 0, 0)
+LIMIT_ORDER = make_instructions(
+    "limit_then_cross", side=0, parent_lots=50, start_ns=0, end_ns=1000, limit_price_tick=110, patience_ns=100
+)
+
+
+def steps_through(instructions, facts):
+    """Return the requests along a row of changed facts, from the machine's start."""
+    order, schedule = instructions
+    state, requests = start(order), []
+    for change in facts:
+        state, request = step(order, schedule, state, SEEN._replace(**change))
+        requests.append(request)
+    return requests, state
+
+
+def resting(lots, filled=0, price=100, now=1, **more):
+    return {
+        "child_state": po.RESTING,
+        "child_price_tick": price,
+        "child_left_lots": lots,
+        "working_lots": lots,
+        "filled_lots": filled,
+        "now_ns": now,
+        "book_ns": now,
+        **more,
+    }
+
+
+def test_a_late_fill_of_a_dead_child_pulls_the_excess_before_anything_else():
+    facts = [{}, resting(50), resting(50, filled=5), {"filled_lots": 5, "now_ns": 2, "book_ns": 2}]
+    requests, state = steps_through(LIMIT_ORDER, facts)
+    assert [r.action for r in requests] == [po.PLACE, po.NOTHING, po.CANCEL, po.PLACE]
+    assert requests[3].lots == 45 and state.num_requests == 3
+
+
+def test_a_resting_child_moves_with_the_touch_by_cancel_or_by_the_venues_replace():
+    away = resting(50, best_bid_tick=101, best_ask_tick=103)
+    assert steps_through(LIMIT_ORDER, [{}, away])[0][1].action == po.CANCEL
+    replacing = LIMIT_ORDER._replace(parent=LIMIT_ORDER.parent._replace(use_replace=1))
+    assert steps_through(replacing, [{}, away])[0][1] == po.ChildRequest(po.REPLACE, POST_ONLY, 101, 50)
+
+
+def test_patience_and_a_runaway_price_cross_what_is_left():
+    late = [{}, resting(30, filled=20, now=100), resting(30, filled=20, now=101)]
+    done = {"filled_lots": 20, "now_ns": 102, "book_ns": 102}
+    requests, _ = steps_through(LIMIT_ORDER, [*late, done])
+    assert [r.action for r in requests] == [po.PLACE, po.NOTHING, po.CANCEL, po.PLACE]
+    assert requests[3] == po.ChildRequest(po.PLACE, IOC, 102, 30)
+    chasing = LIMIT_ORDER._replace(parent=LIMIT_ORDER.parent._replace(chase_tick=3, follow=0, limit_price_tick=101))
+    chased = LIMIT_ORDER._replace(parent=LIMIT_ORDER.parent._replace(chase_tick=3))
+    run = [{}, resting(50), resting(50, now=2, best_bid_tick=103, best_ask_tick=105), {"now_ns": 3, "book_ns": 3}]
+    assert steps_through(chased, run)[0][2].action == po.CANCEL
+    # Beyond the limit price there is nothing to cross: the child rests on.
+    assert (
+        steps_through(
+            chasing, [run[0], resting(50, price=101), resting(50, 0, 101, 2, best_bid_tick=104, best_ask_tick=106)]
+        )[0][2].action
+        == po.NOTHING
+    )
+
+
+def test_stale_data_pulls_the_child_and_a_senseless_observation_moves_no_clock():
+    order, schedule = LIMIT_ORDER
+    state, request = step(order, schedule, start(order), SEEN)
+    assert request.action == po.PLACE
+    for change in (
+        {"book_valid": 0},
+        {"book_ns": -2_000_000_000},
+        {"book_ns": 5},
+        {"best_bid_tick": 102},
+        {"best_ask_tick": 2**40},
+        {"now_ns": 2**62 + 1},
+        {"now_ns": -1},
+        {"filled_lots": -1},
+        {"market_lots": 2**41},
+        {"child_state": 9},
+    ):
+        seen = SEEN._replace(**{**resting(50), **change})
+        after, request = step(order, schedule, state, seen)
+        assert after.status == po.PAUSED and after.clock_ns == 1, change
+        assert request.action == (po.CANCEL if seen.child_state == po.RESTING else po.NOTHING)
+
+
+def test_stop_is_for_good_and_too_many_fills_are_done():
+    requests, state = steps_through(LIMIT_ORDER, [{}, resting(50, stop=1), {"now_ns": 5, "book_ns": 5}])
+    assert [r.action for r in requests] == [po.PLACE, po.CANCEL, po.NOTHING] and state.status == po.STOPPED
+    _, state = steps_through(LIMIT_ORDER, [{}, {"filled_lots": 51}])
+    assert state.status == po.DONE
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"side": 2}, "side"),
+        ({"side": True}, "side"),
+        ({"parent_lots": 1.5}, "parent_lots"),
+        ({"end_ns": 0}, "end_ns"),
+        ({"end_ns": 3}, "slices"),
+        ({"lot_step": 7}, "lot_step"),
+        ({"child_cap_lots": 0}, "child_cap_lots"),
+        ({"min_child_lots": 50, "burst_lots": 10}, "burst_lots"),
+        ({"slices": 0}, "num_slices"),
+        ({"colour": 1}, "colour"),
+        ({"display_lots": 5, "display_jitter_lots": 5}, "display_jitter_lots"),
+        ({"finish_ns": 2**62}, "finish_ns"),
+    ],
+)
+def test_a_parent_that_makes_no_sense_is_refused_by_name(change, name):
+    with pytest.raises(ValueError, match=name):
+        make_instructions("twap", **{**COMMON, "start_ns": 0, "slices": 4, **change})
+
+
+def test_a_schedule_must_end_at_the_parent_and_a_pov_rate_stay_below_its_cap():
+    with pytest.raises(ValueError, match="schedule"):
+        po.check_parent(LIMIT_ORDER.parent, [50])
+    with pytest.raises(ValueError, match="schedule"):
+        po.check_parent(LIMIT_ORDER.parent._replace(algorithm=po.SCHEDULE), [10, 40])
+    with pytest.raises(ValueError, match="rate_ppm"):
+        make_instructions("pov", **COMMON, rate_ppm=300_000, max_rate_ppm=200_000)
+    with pytest.raises(ValueError, match="display_lots"):
+        make_instructions("iceberg", **COMMON, display_lots=0)
 
 
 def test_leave_reports_the_rest_unfilled_and_cancels_it():
