@@ -76,8 +76,8 @@ def round_cumulative(fractions: Any, parent_lots: int, *, lot_step: int = 1, cap
     if not (ascending and shares[0] >= 0 and shares[-1] == 1):
         raise ValueError(f"fractions {fractions} do not ascend from at least 0 to exactly 1")
     caps = np.ascontiguousarray(np.broadcast_to(np.asarray(cap_lots, np.int64), shares.shape))[:, None]
-    words = [np.array([value], np.int64) for value in (shares.size, parent_lots, lot_step)]
-    check_rounding(*words, caps)
+    counts, lots, steps = (np.array([value], np.int64) for value in (shares.size, parent_lots, lot_step))
+    check_rounding(counts, lots, steps, caps)
     child_lots = np.empty((shares.size, 1), np.int64)
-    round_children(shares[:, None], *words, caps, child_lots)
+    round_children(shares[:, None], counts, lots, steps, caps, child_lots)
     return child_lots[:, 0]
