@@ -13,6 +13,7 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.signal import fftconvolve
 
+from market_models.datasets.recording import HIDDEN_EXECUTION, VISIBLE_EXECUTION, Recording
 from market_models.impact import IMPACTS, make_impact
 
 _STARTS: dict[str, Callable[[float, float], dict[str, float]]] = {
@@ -93,6 +94,27 @@ def fit_kernel(
     return ImpactFit(make_impact(name, **given, **params), params, errors, residual, len(lots))
 
 
+def recorded_flow(recording: Recording, interval_s: float, from_s: float, to_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return (signed lots of takers, the mid's change in ticks) of each interval between two times in seconds.
+
+    All flow is taken for one trader's, so a fit to it measures the response to the market's flow. Visible and hidden
+    executions; ValueError where the window holds fewer than 10 intervals or begins before the book has two sides.
+    """
+    edges = np.arange(from_s, to_s + interval_s / 2, interval_s)
+    at_s = recording.time_total_ns / 1e9
+    slot = np.searchsorted(edges, at_s, side="right") - 1
+    traded = np.isin(recording.kind, (VISIBLE_EXECUTION, HIDDEN_EXECUTION)) & (slot >= 0) & (slot < len(edges) - 1)
+    before = np.searchsorted(at_s, edges, side="left") - 1
+    if len(edges) < 11 or before[0] < 0 or not recording.present[before, :, 0].all():
+        raise ValueError(
+            f"{recording.path} has no two-sided book over 10 intervals of {interval_s} s in {from_s}..{to_s} s"
+        )
+    # `side` is the resting order's: its taker bought where it is a sell order.
+    signed = recording.lots[traded] * (2.0 * recording.side[traded] - 1)
+    lots = np.bincount(slot[traded], signed, len(edges) - 1)
+    return lots, np.diff(recording.book[before, :, 0, 0].sum(axis=1) / 2)
+
+
 def _columns(*values: Any) -> list[np.ndarray]:
     columns = [np.asarray(value, np.float64) for value in np.broadcast_arrays(*values)]
     if columns[0].ndim != 1 or len(columns[0]) < 10:
@@ -114,10 +136,12 @@ def _nonlinear(
 ) -> tuple[dict, dict, float]:
     # Logarithms keep every parameter positive and give them one scale.
     names, begin = list(start), np.log(list(start.values()))
-    found = least_squares(lambda logs: predict(np.exp(logs)) - target, begin, bounds=(begin - 12, begin + 12))
+    with np.errstate(over="ignore"):  # a step too far is taken back
+        found = least_squares(lambda logs: predict(np.exp(logs)) - target, begin, bounds=(begin - 12, begin + 12))
     values = np.exp(found.x)
-    if not found.success or not np.isfinite(values).all() or np.any(found.active_mask):
-        raise ValueError(f"the fit of {names} did not converge: {found.message}")
+    ended = [f"{name} = {value:.3g}" for name, value, at in zip(names, values, found.active_mask, strict=True) if at]
+    if not found.success or ended:
+        raise ValueError(f"the fit of {names} did not converge: {', '.join(ended) or found.message}")
     return _named(names, values, found.jac / values, -found.fun)
 
 

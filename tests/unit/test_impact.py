@@ -8,8 +8,9 @@ import pytest
 from kernels.execution import almgren_chriss as ac
 from kernels.execution import obizhaeva_wang as ow
 from market_models.arbitrage import arbitrage_reasons, require_no_arbitrage, round_trip_cost, two_phase_cost
+from market_models.datasets import lobster
 from market_models.impact import IMPACTS, make_impact, run_impact
-from market_models.impact_fit import fit_kernel, fit_linear, fit_square_root
+from market_models.impact_fit import fit_kernel, fit_linear, fit_square_root, recorded_flow
 
 FIELDS = {  # a new model brings its line
     "linear": {"permanent": 0.02, "temporary": 0.3, "fixed_tick": 0.5},
@@ -232,3 +233,19 @@ def test_models_are_found_by_name_and_checked():
     ):
         with pytest.raises(ValueError, match=message):
             make_impact(name, **fields)
+
+
+def test_recorded_flow_moves_the_mid_by_the_published_share_of_its_variance(data_dir):
+    files = sorted((data_dir / "l3" / "lobster").glob("*AAPL*_1.zip"))
+    if not files:
+        pytest.skip("no l3/lobster/*AAPL*_1.zip in BOOKSWARM_DATA")
+    recording = lobster.read(files[0])
+    # truths.md section 5: the whole day in bins of 10 s, R2 of the mid's change on the trade imbalance is 0.3341.
+    lots, moved = recorded_flow(recording, 10.0, 34_210, 57_600)
+    assert np.corrcoef(lots, moved)[0, 1] ** 2 == pytest.approx(0.3341, abs=0.01)
+    assert lots @ moved / (lots @ lots) == pytest.approx(0.004855, rel=0.03)
+    fit = fit_kernel("transient", lots, 10.0, moved)
+    for field in ("depth", "permanent", "resilience"):
+        assert fit.params[field] > 2 * fit.standard_errors[field]
+    with pytest.raises(ValueError, match="10 intervals"):
+        recorded_flow(recording, 10.0, 34_210, 34_240)
