@@ -99,6 +99,17 @@ def check_parents(parents: Parents) -> None:
     _refuse("curve", total, bad, "a finite volume above 0 over the horizon")
 
 
+def volume_curve(volume_lots: Any) -> np.ndarray:
+    """Return the mean share of a day's volume in each slice, float64[N], from D earlier days, [D, N].
+
+    Each day counts the same, whatever it traded. ValueError for a negative or missing volume, or a day without trades.
+    """
+    days = np.asarray(volume_lots, np.float64)
+    if days.ndim != 2 or days.size == 0 or not (np.isfinite(days) & (days >= 0)).all() or (days.sum(axis=1) <= 0).any():
+        raise ValueError(f"volume_lots {days.shape} is not days by slices of finite volumes, each day with trades")
+    return (days / days.sum(axis=1, keepdims=True)).mean(axis=0)
+
+
 def turns_back(curvature: Any, num_slices: Any) -> Any:
     """Return where an Almgren-Chriss schedule would first trade the wrong way (kappa T above pi / 2), bool[P]."""
     half = np.sqrt(np.clip(-np.asarray(curvature, np.float64), 0.0, 4.0)) / 2

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from kernels.execution import almgren_chriss, cpu, cuda, obizhaeva_wang, schedules
 from kernels.execution.rounding import participation_caps, round_children, round_cumulative
-from kernels.execution.schedules import ALMGREN_CHRISS, OBIZHAEVA_WANG, TWAP, VWAP, make_parents, plan_children
+from kernels.execution.schedules import (
+    ALMGREN_CHRISS,
+    OBIZHAEVA_WANG,
+    TWAP,
+    VWAP,
+    make_parents,
+    plan_children,
+    volume_curve,
+)
 from tests.support.cuda_source import compile_cubin, host_library
 
 EXAMPLES = settings(max_examples=150, deadline=None)
@@ -183,6 +191,13 @@ def test_a_parent_that_cannot_be_sliced_is_refused_by_name(fields, name):
     arguments = {"kind": TWAP, "num_slices": 6, "parent_lots": 100, "slices": 6, **fields}
     with pytest.raises(ValueError, match=name):
         make_parents(**arguments)
+
+
+def test_a_volume_curve_is_the_mean_of_the_days_shares():
+    np.testing.assert_allclose(volume_curve([[1, 3], [300, 100]]), [0.5, 0.5])
+    for days in ([1, 2], [[0, 0]], [[1, -1]], [[1, float("nan")]], []):
+        with pytest.raises(ValueError, match="volume_lots"):
+            volume_curve(days)
 
 
 def test_bad_fractions_and_backends_are_refused():

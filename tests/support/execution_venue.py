@@ -31,6 +31,7 @@ class Faults:
     crossed: float = 0.0
     late_fill: float = 0.0
     lost_tape: float = 0.0  # the tape is seen later than it happened
+    reject: float = 0.0
 
 
 @dataclass
@@ -48,10 +49,9 @@ class Venue:
         self.rng = np.random.default_rng(self.seed)
         self.mid, self.half_spread = 1000, 1
         self.tape = self.seen_tape = int(self.rng.integers(0, 10_000))
-        self.filled = self.seen_filled = 0
-        self.state, self.kind, self.price, self.left, self.unseen = NO_CHILD, 0, 0, 0, 0
+        self.filled = 0
+        self.state, self.kind, self.price, self.left = NO_CHILD, 0, 0, 0
         self.late: list[int] = []
-        self.fills: list[tuple[int, int]] = []
 
     @property
     def bid(self) -> int:
@@ -70,7 +70,7 @@ class Venue:
         self.tape += others
         self._answer(others)
         if self.late and rng.random() < 0.5:
-            self._book(self.late.pop(), self.price)
+            self._book(self.late.pop())
         if rng.random() >= self.faults.lost_tape:
             self.seen_tape = self.tape
         return self._observe()
@@ -90,29 +90,30 @@ class Venue:
     def _answer(self, others: int) -> None:
         rng = self.rng
         if self.state == IN_FLIGHT and rng.random() < 0.8:
-            if self.kind == IOC:
-                self._book(min(self.left, int(rng.integers(0, 2 * self.left + 1))), self.price)
+            if rng.random() < self.faults.reject:
+                self._end()
+            elif self.kind == IOC:
+                self._book(min(self.left, int(rng.integers(0, 2 * self.left + 1))))
                 self._end()
             else:
                 self.state = RESTING
         elif self.state == RESTING:
-            self._book(min(self.left, int(rng.binomial(others, self.fill))), self.price)
+            self._book(min(self.left, int(rng.binomial(others, self.fill))))
             if self.left == 0:
                 self._end()
         elif self.state == CHANGING and rng.random() < 0.7:
             if rng.random() < 0.3:  # a fill that raced with the cancel
-                self._book(min(self.left, 1 + int(rng.integers(0, self.left + 1))), self.price)
+                self._book(min(self.left, 1 + int(rng.integers(0, self.left + 1))))
             if self.left and rng.random() < self.faults.late_fill:
                 self.late.append(int(rng.integers(1, self.left + 1)))
             self._end()
 
-    def _book(self, lots: int, price: int) -> None:
+    def _book(self, lots: int) -> None:
         if lots <= 0:
             return
         self.filled += lots
         self.tape += lots
         self.left = max(self.left - lots, 0)
-        self.fills.append((price, lots))
 
     def _end(self) -> None:
         self.state, self.left = NO_CHILD, 0

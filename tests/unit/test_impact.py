@@ -70,6 +70,15 @@ def test_the_square_root_law_costs_a_parent_the_same_however_it_is_sliced_withou
     assert (sliced[0] * 100).sum() == pytest.approx(whole[0][0] * 400)
 
 
+@pytest.mark.parametrize(("name", "exponent"), [("exponential", 0.5), ("power_law", 0.5), ("power_law", 0.8)])
+def test_a_propagators_trade_pays_the_mean_of_the_force_over_itself(name, exponent):
+    model = make_impact(name, **{**FIELDS[name], "exponent": exponent})
+    (_, paid), _ = run_impact(model, [30.0, 9.0], 2.0)
+    growth = np.linspace(0, 9.0, 100_001) ** exponent
+    kept = 30.0**exponent * model.kernel(np, 2.0)
+    assert paid == pytest.approx(kept + model.scale * growth.mean(), rel=2e-3)
+
+
 @pytest.mark.parametrize("decay", [0.2, 0.5, 1.0, 2.0])
 def test_the_mixture_of_exponentials_is_the_power_law(decay):
     model = make_impact("power_law", scale=3.0, offset_s=0.5, decay=decay)
