@@ -98,9 +98,7 @@ class Session:
         return _read(self.paths, _Parser(ticks, lots))
 
 
-def open_session(
-    paths: Sequence[Path | str], *, tick_size: str | None = None, lot_size: str | None = None
-) -> Session:
+def open_session(paths: Sequence[Path | str], *, tick_size: str | None = None, lot_size: str | None = None) -> Session:
     """Read and check all lines of one session's files, in order of time.
 
     Tick and lot are found from the data unless given. Raises DataError(path, line, reason) for what cannot be read:
@@ -134,7 +132,7 @@ def open_session(
 def _read(paths: Sequence[str], parser: "_Parser") -> Iterator[Event]:
     for file, path in enumerate(paths):
         line = 0
-        for line, text in enumerate(read_lines(path), 1):  # noqa: B007 - an empty file is told by it
+        for line, text in enumerate(read_lines(path), 1):
             try:
                 event = parser.parse(file, line, text)
             except ValueError as error:
