@@ -63,7 +63,7 @@ class Feed:
         return self
 
     def trade(self, taker: str, price: str, size: str, at: int | None = None, kind: str = "MARKET"):
-        self.at = self.at if at is None else at
+        self.at = self.at + 1 if at is None else at
         self.trade_id += 1
         extra = {"X": kind} if self.futures else {}
         data = {"e": "trade", "T": START_MS + self.at, "t": self.trade_id, "p": price, "q": size, "m": taker == "SELL"}

@@ -28,8 +28,8 @@ def test_every_field_of_a_small_session_is_read_exactly(tmp_path):
     assert first == DepthEvent(0, 2, (START_MS + 1) * 10**6, 100, 103, 100, [(999, 13)], [(1000, 0), (1001, 4)])
     assert events_of(path, Ticker)[0] == Ticker(103, (999, 13), (1001, 4))
     assert events_of(path, Print) == [
-        Print((START_MS + 1) * 10**6, BUY, 1001, 1),
-        Print((START_MS + 4) * 10**6, SELL, 1000, 2),
+        Print((START_MS + 2) * 10**6, BUY, 1001, 1),
+        Print((START_MS + 6) * 10**6, SELL, 1000, 2),
     ]
 
 
