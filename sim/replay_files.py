@@ -76,6 +76,8 @@ def verify_files(
     for path, name in zip(paths, formats, strict=True):
         if name != formats[0]:
             raise ValueError(f"{path} is {name}, {paths[0]} is {formats[0]}: replay one recording at a time")
+    if formats[0] == LOBSTER and len(paths) == 1 and not _may_be_lobster(Path(paths[0])):
+        raise DataError(paths[0], 0, f"is no recording that is known; those that are: {', '.join((STREAM, *_VERIFY))}")
     if formats[0] == STREAM:
         if len(paths) > 1:
             raise ValueError(f"{paths[1]}: a stream is one .npz file; replay streams one at a time")
@@ -83,3 +85,8 @@ def verify_files(
     else:
         result = _VERIFY[formats[0]](paths, levels, backend, capacity, progress=progress)
     return result | {"format": formats[0]}
+
+
+def _may_be_lobster(path: Path) -> bool:
+    """Return whether LOBSTER's reader can find both parts of a recording by this name."""
+    return path.suffix == ".zip" or "_message_" in path.name or "_orderbook_" in path.name or zipfile.is_zipfile(path)

@@ -92,10 +92,16 @@ class Session:
     time_back: int  # lines whose local time is before that of the line before
     skipped: dict[str, int]  # stream or reason -> lines that were not used
 
-    def events(self) -> Iterator[Event]:
-        """Yield the session's events in the order of its lines, prices in ticks and sizes in lots."""
-        ticks, lots = Ticks(self.instrument.tick_size), Lots(self.instrument.lot_size)
-        return _read(self.paths, _Parser(ticks, lots))
+    def events(self, lots: Lots | None = None) -> Iterator[Event]:
+        """Yield the session's events in the order of its lines, prices in ticks and sizes in lots.
+
+        `lots`: a converter of the instrument's lot whose count of rounded sizes the caller wants.
+        """
+        return _read(self.paths, _Parser(Ticks(self.instrument.tick_size), self.make_lots() if lots is None else lots))
+
+    def make_lots(self) -> Lots:
+        """Return a converter of sizes to the instrument's lots."""
+        return Lots(self.instrument.lot_size)
 
 
 def open_session(paths: Sequence[Path | str], *, tick_size: str | None = None, lot_size: str | None = None) -> Session:

@@ -175,7 +175,7 @@ def _parse_mbp(values: dict[str, str]) -> MbpRow:
 
 def _whole(values: dict[str, str], column: str) -> int:
     text = values.get(column, "")
-    if not text.isdecimal() or int(text) >= 2**63:
+    if not (text.isascii() and text.isdecimal()) or int(text) >= 2**63:
         raise ValueError(f"{column} {text!r} is not a whole number")
     return int(text)
 

@@ -80,6 +80,7 @@ class DepthReplay:
     def __init__(self, session: Session, window: int) -> None:
         self.session = session
         self.chain = DepthChain(session)
+        self.lots = session.make_lots()
         self.sides = make_sides(window)
         self.applied = 0  # depth events
         self.crossed = 0  # depth events after which the recorded best bid was not below the best ask
@@ -87,7 +88,7 @@ class DepthReplay:
     def blocks(self) -> Iterator[VerifyBlock]:
         """Yield the session block by block."""
         block = _Block()
-        for event in self.session.events():
+        for event in self.session.events(self.lots):
             if isinstance(event, Ticker):
                 block.tickers.extend((event.last_id, *event.bid, *event.ask))
             elif isinstance(event, DepthEvent | Snapshot):
@@ -122,6 +123,7 @@ class DepthReplay:
             "tickers": self.session.tickers,
             "stale": chain.stale,
             "before_snapshot": chain.dropped,
+            "rounded": self.lots.rounded,
             "revealed": bids.revealed + asks.revealed,
             "purged": bids.purged + asks.purged,
             "most_levels": most,

@@ -21,7 +21,7 @@ behind us (too good by that print). A level that leaves the window of the engine
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeAlias
 
@@ -32,6 +32,7 @@ from market_models.datasets.binance_raw import DepthEvent, Print, Session, Snaps
 from market_models.datasets.depth_book import Change
 from market_models.datasets.depth_replay import NS_PER_S, Sides, apply_batch, make_sides, to_messages, write_levels
 from market_models.datasets.depth_session import DepthChain
+from market_models.datasets.steps import Lots
 from market_models.instrument import Instrument
 
 THROUGH_ORDER_ID: Final = spec.FIRST_AGENT_ORDER_ID - 1
@@ -55,17 +56,19 @@ class DepthTradingStream:
     gaps: int
     revealed: int
     purged: int
+    rounded: int = 0  # sizes of depth events and bookTickers that are no multiple of the lot
 
 
 def to_trading_stream(session: Session, window: int) -> DepthTradingStream:
     """Return a Binance session as background rows that keep the best `window` levels a side in the engine."""
     prints = sorted((event for event in session.events() if isinstance(event, Print)), key=lambda event: event.time_ns)
-    chain = DepthChain(session)
-    return write_stream(session.instrument, _depth_batches(session, chain), prints, window, lambda: chain.gaps)
+    chain, lots = DepthChain(session), session.make_lots()
+    stream = write_stream(session.instrument, _depth_batches(session, chain, lots), prints, window)
+    return replace(stream, gaps=chain.gaps, rounded=lots.rounded)
 
 
-def _depth_batches(session: Session, chain: DepthChain) -> Iterator[tuple[int, ApplyBatch]]:
-    for event in session.events():
+def _depth_batches(session: Session, chain: DepthChain, lots: Lots) -> Iterator[tuple[int, ApplyBatch]]:
+    for event in session.events(lots):
         if isinstance(event, DepthEvent | Snapshot):
             for batch in chain.feed(event):
                 yield batch.time_ns, partial(apply_batch, batch=batch)
@@ -76,7 +79,6 @@ def write_stream(
     batches: Iterable[tuple[int, ApplyBatch]],
     prints: Iterable[Print],
     window: int,
-    gaps: Callable[[], int] = lambda: 0,
 ) -> DepthTradingStream:
     """Merge batches (exchange time, what they do to the book) and prints, both in order of time, into rows.
 
@@ -104,7 +106,7 @@ def write_stream(
         touch=np.array(writer.touch, np.int64).reshape(-1, 2, 2),
         prints=writer.prints,
         throughs=writer.throughs,
-        gaps=gaps(),
+        gaps=0,
         revealed=bids.revealed + asks.revealed,
         purged=bids.purged + asks.purged,
     )

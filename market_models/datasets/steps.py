@@ -12,7 +12,7 @@ from kernels.lob.spec import MAX_ABS_PRICE_TICK, MAX_LOTS
 E8 = 10**8  # values are compared in units of 1e-8
 DECIMALS = 8
 _MEMO_SIZE = 2**20  # texts remembered before a converter starts anew
-_PLAIN = re.compile(r"-?\d{1,18}(?:\.(\d+))?")
+_PLAIN = re.compile(r"-?\d{1,18}(?:\.(\d+))?", re.ASCII)
 
 
 def to_e8(text: object) -> int:

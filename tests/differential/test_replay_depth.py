@@ -129,6 +129,13 @@ def test_a_crossed_book_is_counted(tmp_path):
     assert result["crossed"] == 1 and result["rows_equal"] == result["rows"] == 8 and not result["ok"]
 
 
+def test_sizes_finer_than_the_lot_are_rounded_alike_and_counted(tmp_path):
+    path = small_feed().write(tmp_path)
+    result = verify_binance([path], lot_size="2")
+    assert result["ok"] and result["rounded"] > 0
+    assert verify_binance([path])["rounded"] == 0
+
+
 def test_what_cannot_be_compared_is_refused(tmp_path):
     path = small_feed().write(tmp_path, lines=[line for line in small_feed().lines if "bookTicker" not in line])
     with pytest.raises(DataError, match="holds no bookTicker"):
