@@ -33,6 +33,7 @@ QUANTITIES = [f"{side}_quantity_{i}" for side in QUOTE_SIDES for i in range(LEVE
 TRADE_COLUMNS = ("side", "price", "quantity")
 BATCH_ROWS = 16_384
 _FLOAT_SLACK = 2.0**-50  # of a price, where it was computed rather than parsed
+_UNITS_PER_S = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _RESTING_SIDE = {"B": BUY, "O": SELL}
 
 
@@ -72,7 +73,7 @@ class FiveLevelSession:
                 side = np.array([_RESTING_SIDE.get(text, -1) for text in table.column("side").to_pylist()])
                 _require(path, first_row, side >= 0, "side is neither B nor O")
                 tick = _ticks(path, first_row, _e8(path, first_row, table, "price"), self.instrument.tick_e8)
-                lots = _lots(path, first_row, _floats(table, "quantity"))
+                lots = _lots(path, first_row, _floats(path, table, "quantity"))
                 _require(path, first_row, lots > 0, "quantity is missing")
                 columns = (_time_ns(path, first_row, table), 1 - side, tick, lots)
                 yield from (Print(*row) for row in zip(*(column.tolist() for column in columns), strict=True))
@@ -140,9 +141,7 @@ def _columns(path: str) -> tuple[set[str], int]:
     try:
         with parquet.ParquetFile(path) as file:
             return set(file.schema_arrow.names), file.metadata.num_rows
-    except OSError as error:
-        raise DataError(path, 0, f"cannot be read ({error})") from error
-    except pa.ArrowException as error:
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:  # a damaged name is a UnicodeDecodeError
         raise DataError(path, 0, f"not a whole parquet file ({error})") from error
 
 
@@ -158,7 +157,7 @@ def _tables(path: str, columns: list[str]) -> Iterator[tuple[int, "pa.RecordBatc
                 if batch.num_rows:
                     yield row, batch
                 row += batch.num_rows
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise DataError(path, row, f"not a whole parquet file ({error})") from error
 
 
@@ -171,13 +170,18 @@ def _find_tick_e8(paths: list[str]) -> int:
     return divisor or E8
 
 
-def _floats(table: "pa.RecordBatch", column: str) -> np.ndarray:
-    return table.column(column).to_numpy(zero_copy_only=False).astype(np.float64)
+def _floats(path: str, table: "pa.RecordBatch", column: str) -> np.ndarray:
+    import pyarrow as pa
+
+    values = table.column(column)
+    if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
+        raise DataError(path, 0, f"{column} is {values.type}, expected a number")
+    return values.to_numpy(zero_copy_only=False).astype(np.float64)
 
 
 def _e8(path: str, first_row: int, table: "pa.RecordBatch", column: str) -> np.ndarray:
     """Return int64[N] prices in 1e-8, 0 where there is none."""
-    price = np.nan_to_num(_floats(table, column), nan=0.0)
+    price = np.nan_to_num(_floats(path, table, column), nan=0.0)
     _require(path, first_row, np.abs(price) < 2**33, f"{column} is not a finite price")
     scaled = np.rint(price * E8)
     near = np.abs(scaled / E8 - price) <= np.abs(price) * _FLOAT_SLACK
@@ -206,17 +210,20 @@ def _time_ns(path: str, first_row: int, table: "pa.RecordBatch") -> np.ndarray:
     if not pa.types.is_timestamp(column.type):
         raise DataError(path, 0, f"{TIME} is {column.type}, expected a timestamp")
     _require(path, first_row, np.asarray(column.is_valid()), f"{TIME} is missing")
-    time_ns = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64()).to_numpy(zero_copy_only=False)
-    _require(path, first_row, (time_ns >= 0) & (time_ns < 2**31 * 10**9), f"{TIME} is before 1970 or after 2038")
-    return time_ns
+    # Compared before it is scaled: nanoseconds of a damaged time do not fit 64 bits.
+    units = column.cast(pa.int64()).to_numpy(zero_copy_only=False)
+    per_s = _UNITS_PER_S[column.type.unit]
+    _require(path, first_row, (units >= 0) & (units < 2**31 * per_s), f"{TIME} is before 1970 or after 2038")
+    return units * (10**9 // per_s)
 
 
 def _quote_rows(path: str, file: int, first_row: int, table: "pa.RecordBatch", tick_e8: int) -> QuoteRows:
     count = table.num_rows
     shape = (count, 2, LEVELS)
     price_e8 = np.stack([_e8(path, first_row, table, column) for column in PRICES], axis=1)
-    absent = np.stack([np.isnan(_floats(table, column)) for column in PRICES], axis=1).reshape(shape)
-    lots = np.stack([_lots(path, first_row, _floats(table, column)) for column in QUANTITIES], axis=1).reshape(shape)
+    absent = np.stack([np.isnan(_floats(path, table, column)) for column in PRICES], axis=1).reshape(shape)
+    quantity = np.stack([_floats(path, table, column) for column in QUANTITIES], axis=1)
+    lots = _lots(path, first_row, quantity).reshape(shape)
     present = lots > 0
     tick = np.where(present, _ticks(path, first_row, price_e8, tick_e8).reshape(shape), 0)
     worse = np.stack([tick[:, BUY, 1:] < tick[:, BUY, :-1], tick[:, SELL, 1:] > tick[:, SELL, :-1]], axis=1)

@@ -115,21 +115,30 @@ def is_mbp(path: Path | str) -> bool:
 
 def _rows(path: str, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (number, column -> text) of every row but the header, which is row 1."""
-    lines = (line.decode(errors="replace") for line in read_lines(path))
-    reader = csv.reader(lines)
-    header = next(reader, None)
+    header: list[str] | None = None
+    for row, values in _cells(path):
+        if header is None:
+            header = values
+            missing = [column for column in columns if column not in header]
+            if missing:
+                raise DataError(path, 1, f"columns {missing} are missing")
+        elif len(values) != len(header):
+            raise DataError(path, row, f"{len(values)} values, the header has {len(header)}")
+        else:
+            yield row, dict(zip(header, values, strict=True))
     if header is None:
         raise DataError(path, 0, "is empty")
-    missing = [column for column in columns if column not in header]
-    if missing:
-        raise DataError(path, 1, f"columns {missing} are missing")
+
+
+def _cells(path: str) -> Iterator[tuple[int, list[str]]]:
+    lines = (line.decode(errors="replace") for line in read_lines(path))
+    reader = csv.reader(lines)
+    row = 0
     try:
-        for row, values in enumerate(reader, 2):
-            if len(values) != len(header):
-                raise DataError(path, row, f"{len(values)} values, the header has {len(header)}")
-            yield row, dict(zip(header, values, strict=True))
+        for row, values in enumerate(reader, 1):
+            yield row, values
     except csv.Error as error:
-        raise DataError(path, reader.line_num, f"not csv ({error})") from error
+        raise DataError(path, row + 1, f"not csv ({error})") from error
 
 
 def _guard(path: str, row: int, parse: Callable[[dict[str, str]], Parsed], values: dict[str, str]) -> Parsed:

@@ -152,7 +152,16 @@ def test_malformed_files_are_named(tmp_path):
         verify_five_levels([write_quotes(tmp_path, [])])
     with pytest.raises(DataError, match="transact_time is int64, expected a timestamp"):
         verify_five_levels([write_quotes(tmp_path, [row()], transact_time=pa.array([1]))])
+    late = pa.array([73_747_594_037_927_936], pa.timestamp("us"))
+    with pytest.raises(DataError, match="row 1: transact_time is before 1970 or after 2038"):
+        verify_five_levels([write_quotes(tmp_path, [row()], transact_time=late)])
+    with pytest.raises(DataError, match="bid_price_0 is string, expected a number"):
+        verify_five_levels([write_quotes(tmp_path, [row()], bid_price_0=pa.array(["x"]))])
     good = write_quotes(tmp_path, moving_rows())
+    misnamed = tmp_path / "misnamed.parquet"
+    misnamed.write_bytes(good.read_bytes().replace(b"offer_quantity_1", b"offer_qua\x80tity_1"))
+    with pytest.raises(DataError, match="not a whole parquet file"):
+        verify_five_levels([misnamed])
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(good.read_bytes()[:-30])
     with pytest.raises(DataError, match="not a whole parquet file"):
