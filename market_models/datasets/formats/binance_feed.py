@@ -3,7 +3,8 @@
 from typing import Any
 
 from market_models.datasets.formats.blocks import NULL
-from market_models.datasets.formats.fixed import RowError, levels_to_fixed, to_int, to_time
+from market_models.datasets.formats.feed import add_levels, read_levels
+from market_models.datasets.formats.fixed import RowError, to_int, to_time
 from market_models.datasets.formats.sink import Sink
 from market_models.datasets.venue_books import BinanceBook, Levels, Outcome
 from market_models.datasets.venue_books.binance import Diff
@@ -112,15 +113,10 @@ class BinanceFeed:
         self._sink.commit()
 
     def _write(self, instrument: int, time_ns: int, local_ns: int, event_id: int, flag: int, *sides: Levels) -> None:
-        for side, levels in enumerate(sides):
-            for price, size in levels:
-                self._sink.add("levels", time_ns, local_ns, instrument, event_id, flag, side, price, size)
+        add_levels(self._sink, (time_ns, local_ns, instrument, event_id, flag), *sides)
 
     def _levels(self, pairs: Any) -> Levels:
-        levels = levels_to_fixed(pairs, self._report.price, self._report.size)
-        if any(size < 0 for _, size in levels):
-            raise RowError("size is negative")
-        return levels
+        return read_levels(self._report, pairs)
 
     def _book(self, symbol: str) -> BinanceBook:
         if symbol not in self._books:

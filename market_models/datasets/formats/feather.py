@@ -22,17 +22,23 @@ _TRADES = ["timestamp", "id", "side", "price", "amount"]
 _ENCLOSE = "high and low do not enclose open and close"
 
 
-class _Rows:
+class Rows:
     """Marks the good rows of a batch, counting each bad one once."""
 
     def __init__(self, sink: Sink, length: int) -> None:
-        self.sink, self.good = sink, np.ones(length, bool)
+        self.sink, self.good, self.first_row = sink, np.ones(length, bool), 0
+
+    def watch_time(self, time_ns: np.ndarray) -> None:
+        """Count steps back in time among the good rows, across batches."""
+        self.sink.watch_times(time_ns[self.good])
 
     def require(self, mask: np.ndarray, reason: str) -> None:
+        """Quarantine the rows, so far good, where the mask is False."""
         self.sink.quarantine(reason, int((self.good & ~mask).sum()))
         self.good &= mask
 
     def fixed(self, values: "pa.Array", decimals: int, what: str) -> np.ndarray:
+        """Return a column of floats in fixed-point units; rows where it is no number are quarantined."""
         fixed, fits = floats_to_fixed(float_column(values), decimals)
         self.require(fits, f"{what} is not a number")
         return fixed
@@ -57,11 +63,11 @@ def read(source: Source, sink: Sink, options: ImportOptions) -> None:
     sink.report.unused_columns = [name for name in names if name not in columns]
     for batch in record_batches(source, columns):
         sink.report.rows += batch.num_rows
-        rows = _Rows(sink, batch.num_rows)
+        rows = Rows(sink, batch.num_rows)
         store(sink, rows, {name: batch.column(name) for name in columns}, instrument)
 
 
-def _bars(sink: Sink, rows: _Rows, columns: dict[str, "pa.Array"], instrument: int) -> None:
+def _bars(sink: Sink, rows: Rows, columns: dict[str, "pa.Array"], instrument: int) -> None:
     time_ns, known = time_column(columns["date"])
     rows.require(known, "no time")
     prices = {name: rows.fixed(columns[name], PRICE_DECIMALS, name) for name in ("open", "high", "low", "close")}
@@ -71,14 +77,14 @@ def _bars(sink: Sink, rows: _Rows, columns: dict[str, "pa.Array"], instrument: i
     rows.require((prices["high"] >= top) & (prices["low"] <= bottom), _ENCLOSE)
     good = rows.good
     picked = {name: values[good] for name, values in prices.items()}
-    sink.report.back_steps += int((np.diff(time_ns[good]) < 0).sum())
+    rows.watch_time(time_ns)
     length = int(good.sum())
     sink.write(
         "bars", make_rows("bars", length, exchange_ns=time_ns[good], instrument=instrument, size=size[good], **picked)
     )
 
 
-def _trades(sink: Sink, rows: _Rows, columns: dict[str, "pa.Array"], instrument: int) -> None:
+def _trades(sink: Sink, rows: Rows, columns: dict[str, "pa.Array"], instrument: int) -> None:
     time_ns, known = time_column(columns["timestamp"])
     rows.require(known, "no time")
     words = columns["side"].to_pylist()
@@ -92,7 +98,7 @@ def _trades(sink: Sink, rows: _Rows, columns: dict[str, "pa.Array"], instrument:
     good = rows.good
     trade_id = np.array([number or 0 for number in numbers], np.int64)[good]
     picked = {"exchange_ns": time_ns[good], "trade_id": trade_id, "side": side[good], "price": price[good]}
-    sink.report.back_steps += int((np.diff(time_ns[good]) < 0).sum())
+    rows.watch_time(time_ns)
     sink.write("trades", make_rows("trades", int(good.sum()), instrument=instrument, size=size[good], **picked))
 
 

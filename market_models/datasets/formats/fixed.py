@@ -12,6 +12,7 @@ from market_models.datasets.formats.blocks import MAX_INT64, NULL
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_MAX_ANY = 10**27  # what the decimal context holds without rounding
 _PLAIN = re.compile(r"([+-]?)(\d{1,18})(?:\.(\d*))?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
@@ -20,11 +21,11 @@ class RowError(ValueError):
     """One record cannot be used; the message is the reason under which it is quarantined."""
 
 
-def to_fixed(value: object, decimals: int, what: str) -> tuple[int, bool]:
+def to_fixed(value: object, decimals: int, what: str, bounded: bool = True) -> tuple[int, bool]:
     """Return (value in units of 10^-decimals, whether it was rounded to that).
 
-    Raises RowError if it is no finite number or beyond int64. A value other than zero never becomes zero: in a book of
-    levels zero removes a level.
+    Raises RowError if it is no finite number or, where `bounded`, beyond int64. A value other than zero never becomes
+    zero: in a book of levels zero removes a level.
     """
     text = value if type(value) is str else _text(value, what)
     plain = _PLAIN.fullmatch(text)
@@ -34,7 +35,7 @@ def to_fixed(value: object, decimals: int, what: str) -> tuple[int, bool]:
         fixed = -fixed if plain[1] == "-" else fixed
     else:
         fixed, rounded = _slowly(text, decimals, what)
-    if abs(fixed) > MAX_INT64:
+    if bounded and abs(fixed) > MAX_INT64:
         raise RowError(f"{what} does not fit in 64 bits")
     return fixed, rounded
 
@@ -125,8 +126,8 @@ def _slowly(text: str, decimals: int, what: str) -> tuple[int, bool]:
         raise RowError(f"{what} is not a number")
     try:
         exact = Decimal(text).scaleb(decimals)
-        if abs(exact) > MAX_INT64:
-            raise RowError(f"{what} does not fit in 64 bits")
+        if abs(exact) > _MAX_ANY:
+            raise RowError(f"{what} is out of range")
         fixed = int(exact.to_integral_value())
     except DecimalException:
         raise RowError(f"{what} is not a number") from None

@@ -3,31 +3,35 @@
 The first that recognises a file reads it, so the narrow ones come first.
 """
 
-from market_models.datasets.formats import (
-    bars_csv,
-    bars_json,
-    binance_json,
-    binance_raw,
-    feather,
-    lean,
-    lobster,
-    taq,
-    tardis,
-)
+from importlib import import_module
+
 from market_models.datasets.formats.format import Format
 from market_models.datasets.formats.source import Source
 
-FORMATS: tuple[Format, ...] = (
-    lobster.FORMAT,
-    binance_raw.FORMAT,
-    binance_json.FORMAT,
-    bars_json.FORMAT,
-    feather.FORMAT,
-    lean.FORMAT,
-    tardis.FORMAT,
-    taq.FORMAT,
-    bars_csv.FORMAT,
+_MODULES = (
+    "lobster",
+    "binance_raw",
+    "binance_json",
+    "bitfinex_l3",
+    "bitstamp",
+    "bats_pitch",
+    "databento_dbn",
+    "databento_csv",
+    "itch",
+    "bybit_ob",
+    "cme",
+    "gdax",
+    "sgx",
+    "session",
+    "bars_json",
+    "feather",
+    "lean",
+    "tardis",
+    "taq",
+    "bars_csv",
+    "mapping",
 )
+FORMATS: tuple[Format, ...] = tuple(import_module(f"{__package__}.{name}").FORMAT for name in _MODULES)
 
 
 def format_names() -> list[str]:

@@ -66,6 +66,7 @@ class ImportReport:
     used: int = 0
     unused: Counter[str] = field(default_factory=Counter)  # what kind of record -> how many
     quarantined: Counter[str] = field(default_factory=Counter)  # reason -> records
+    omitted: Counter[str] = field(default_factory=Counter)  # canonical rows of used records that cannot be stored
     gaps: int = 0  # breaks of the venue's sequence, checksums that do not hold
     sequenced: bool = False  # whether the format has a sequence or a checksum to judge by
     crossed: int = 0  # book states with bid > ask
@@ -80,15 +81,15 @@ class ImportReport:
     unused_columns: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def price(self, value: object, what: str = "price") -> int:
-        """Return a price in 1e-9 units, counting what is rounded; RowError if it is none."""
-        fixed, rounded = to_fixed(value, PRICE_DECIMALS, what)
+    def price(self, value: object, what: str = "price", bounded: bool = True) -> int:
+        """Return a price in 1e-9, counting what is rounded; RowError if it is none, or `bounded` and too large."""
+        fixed, rounded = to_fixed(value, PRICE_DECIMALS, what, bounded)
         self.rounded += rounded
         return fixed
 
-    def size(self, value: object, what: str = "size") -> int:
-        """Return a size in 1e-8 units, counting what is rounded; RowError if it is none."""
-        fixed, rounded = to_fixed(value, SIZE_DECIMALS, what)
+    def size(self, value: object, what: str = "size", bounded: bool = True) -> int:
+        """Return a size in 1e-8, counting what is rounded; RowError if it is none, or `bounded` and too large."""
+        fixed, rounded = to_fixed(value, SIZE_DECIMALS, what, bounded)
         self.rounded += rounded
         return fixed
 
@@ -129,6 +130,7 @@ class ImportReport:
             "sequenced": self.sequenced,
             "locked": self.locked,
             "unused": dict(self.unused),
+            "omitted": dict(self.omitted),
             "rounded": self.rounded,
             "back_steps": self.back_steps,
             "stored": dict(self.stored),

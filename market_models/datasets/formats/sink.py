@@ -74,6 +74,13 @@ class Sink:
         for start in range(0, len(rows), BLOCK_ROWS):
             self._store(kind, rows[start : start + BLOCK_ROWS])
 
+    def watch_times(self, time_ns: np.ndarray, clock: str = "") -> None:
+        """Count the steps back in a run of record times; the last one is remembered by clock."""
+        if len(time_ns):
+            last = self._last_ns.get(clock, int(time_ns[0]))
+            self.report.back_steps += int((np.diff(time_ns, prepend=last) < 0).sum())
+            self._last_ns[clock] = int(time_ns[-1])
+
     def finish(self) -> None:
         """Flush, and check that every record is accounted for."""
         for kind in KINDS:

@@ -84,16 +84,12 @@ class Checked:
 
     def watch_time(self, time_ns: np.ndarray, clock: str = "") -> None:
         """Count steps back in time among the good rows, across batches."""
-        known = time_ns[self.good]
-        if len(known):
-            last = self.sink._last_ns.get(clock, int(known[0]))
-            self.sink.report.back_steps += int((np.diff(known, prepend=last) < 0).sum())
-            self.sink._last_ns[clock] = int(known[-1])
+        self.sink.watch_times(time_ns[self.good], clock)
 
     def _fixed(self, column: str, decimals: int) -> np.ndarray:
         values, good, rounded = column_to_fixed(self.batch.columns[column], decimals)
         self.sink.report.rounded += rounded
-        self.require(good, f"{column} is not a number")
+        self.require(good, f"{column} is no number within 64 bits")
         return np.where(good, values, 0)
 
 

@@ -80,12 +80,13 @@ class VenueBook:
     def __init__(self) -> None:
         self.book = LevelBook()
         self.synced = False
+        self._started = False  # whether a snapshot was seen, or its absence was told
 
     def start(self, bids: Levels, asks: Levels) -> Outcome:
         """Begin anew from a snapshot."""
         self.book.clear()
         self.book.apply(bids, asks)
-        self.synced = True
+        self.synced = self._started = True
         return Outcome.APPLIED
 
     def lose(self, outcome: Outcome = Outcome.GAP) -> Outcome:
@@ -98,6 +99,11 @@ class VenueBook:
         """Apply a change that is in sequence."""
         self.book.apply(bids, asks)
         return Outcome.APPLIED if self.synced else Outcome.WAITING
+
+    def missed_start(self) -> bool:
+        """Return True once if the venue begins with a snapshot and a change came first."""
+        missed, self._started = not self._started, True
+        return missed
 
 
 class SequenceChain:

@@ -67,7 +67,7 @@ class KrakenBook(_TextBook):
     def on_update(self, bids: list[TextLevel], asks: list[TextLevel], checksum: int | None) -> Outcome:
         """Apply an update and compare the checksum."""
         if not self.synced:
-            return Outcome.GAP if checksum is not None else Outcome.WAITING
+            return self.lose() if self.missed_start() else Outcome.WAITING
         self._change(bids, asks)
         for side in (BID, ASK):
             gone = [(price, 0) for price in self.book.beyond(side, self.depth)]
@@ -113,7 +113,7 @@ class OkxBook(_TextBook):
         """Apply an update and compare sequence and checksum."""
         if not self.synced:
             self.last_seq = seq
-            return Outcome.GAP
+            return self.lose() if self.missed_start() else Outcome.WAITING
         follows = previous is None or self.last_seq is None or previous == self.last_seq
         self.last_seq = seq
         if not follows:
@@ -143,7 +143,7 @@ class BitfinexBook(_TextBook):
 
     def on_update(self, bids: list[TextLevel], asks: list[TextLevel]) -> Outcome:
         """Apply an update."""
-        return self._change(bids, asks)
+        return self.lose() if self.missed_start() else self._change(bids, asks)
 
     def on_checksum(self, checksum: int) -> Outcome:
         """Compare the venue's checksum with ours."""

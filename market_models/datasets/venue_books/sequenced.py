@@ -12,7 +12,7 @@ class PlainBook(VenueBook):
 
     def on_change(self, bids: Levels, asks: Levels) -> Outcome:
         """Apply a change."""
-        return self.change(bids, asks)
+        return self.lose() if self.missed_start() else self.change(bids, asks)
 
 
 class BybitBook(VenueBook):
@@ -34,8 +34,9 @@ class BybitBook(VenueBook):
         """Apply a delta."""
         if update_id == 1:
             return self.on_snapshot(update_id, bids, asks)
-        expected, self.last_id = None if self.last_id is None else self.last_id + 1, update_id
-        if expected is not None and update_id != expected:
+        follows = not self.missed_start() and self.last_id is not None and update_id == self.last_id + 1
+        self.last_id = update_id
+        if not follows:
             return self.lose()
         return self.change(bids, asks)
 
@@ -64,7 +65,7 @@ class DeribitBook(VenueBook):
 
     def on_change(self, change_id: int, previous_id: int, bids: Levels, asks: Levels) -> Outcome:
         """Apply a change."""
-        follows = self.last_id is None or (previous_id == self.last_id and change_id > previous_id)
+        follows = not self.missed_start() and previous_id == self.last_id and change_id > previous_id
         self.last_id = change_id
         return self.change(bids, asks) if follows else self.lose()
 
@@ -86,4 +87,5 @@ class KrakenFuturesBook(VenueBook):
 
     def on_change(self, seq: int, bids: Levels, asks: Levels) -> Outcome:
         """Apply a change."""
-        return self.change(bids, asks) if self.chain.follow(seq) else self.lose()
+        follows = self.chain.follow(seq) and not self.missed_start()
+        return self.change(bids, asks) if follows else self.lose()
