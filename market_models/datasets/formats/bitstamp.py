@@ -15,7 +15,7 @@ import numpy as np
 
 from market_models.datasets import recording as rec
 from market_models.datasets.formats.blocks import NO_SIDE, NULL
-from market_models.datasets.formats.fixed import RowError, levels_to_fixed, to_int
+from market_models.datasets.formats.fixed import RowError, levels_to_fixed, to_int, to_time
 from market_models.datasets.formats.format import Format, ImportOptions
 from market_models.datasets.formats.records import parse, take
 from market_models.datasets.formats.sink import Sink
@@ -90,7 +90,7 @@ def _line(orders: _Orders, line: bytes) -> None:
     match = re.fullmatch(rb"(\d{13}) ([a-z_]+) (\{.*\})", line)
     if not match:
         raise RowError("not a line of the log")
-    local_ns, kind, data = int(match[1]) * _MS, match[2].decode(), parse(match[3])
+    local_ns, kind, data = to_time(match[1].decode(), _MS), match[2].decode(), parse(match[3])
     if kind.startswith("order_") and kind[6:] in _ACTIONS:
         _order(orders, kind[6:], data, local_ns)
     elif kind == "trade":

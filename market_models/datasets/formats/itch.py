@@ -29,10 +29,14 @@ _MAX_ORDERS = 8_000_000
 
 
 def recognise(source: Source) -> bool:
-    """Named ITCH 5.0 or beginning with a system event message."""
-    head = source.head
-    lengths = head[:2] in (b"\x00\x0c", b"\x00\x00")
-    return lengths and head[2:5] == b"S\x00\x00" and head[13:14] in (b"O", b"S", b"Q", b"M", b"E", b"C")
+    """Beginning with up to eight messages whose types and lengths are ITCH's."""
+    at, found = 0, 0
+    while found < 8 and at + 3 <= len(source.head):
+        known = LENGTHS.get(chr(source.head[at + 2]))
+        if known is None or int.from_bytes(source.head[at : at + 2], "big") not in (0, known):
+            return False
+        at, found = at + 2 + known, found + 1
+    return found > 0 and (at <= len(source.head) or found > 1)
 
 
 def read(source: Source, sink: Sink, options: ImportOptions) -> None:

@@ -50,11 +50,11 @@ def read(source: Source, sink: Sink, options: ImportOptions) -> None:
     """Read messages, and the book row by row beside them."""
     with ExitStack() as stack:
         message, book = _streams(source, stack)
-        name = options.name_or(re.split(r"[_.]", Path(message[0]).name)[0])
+        name = options.name_or(re.split(r"[_.]", _file_name(message[0]))[0])
         instrument = sink.instrument(name)
         units = sink.report.instruments[instrument]
         units.given_tick = units.given_tick or _TICK * _PRICE_E9
-        midnight = midnight_ns(find_date(message[0]), NEW_YORK)
+        midnight = midnight_ns(find_date(_file_name(message[0])), NEW_YORK)
         judge = _Book(sink, book, units.given_tick) if book else None
         for batch in batches(sink, message[0], message[1], list(MESSAGE_COLUMNS)):
             if sink.report.quarantined[WRONG_COLUMNS] or len(batch.columns) != len(MESSAGE_COLUMNS):
@@ -78,15 +78,19 @@ def _streams(source: Source, stack: ExitStack) -> tuple[tuple[str, BinaryIO], tu
         if not found or "_message_" not in found[0][0] or len(found) > 2:
             raise DataError(source.path, 0, "a LOBSTER zip holds one message csv and one orderbook csv")
         archive = stack.enter_context(zipfile.ZipFile(source.path))
-        opened = [(name, source.member(archive, name)) for name, _ in found]
+        opened = [(f"{source.path}:{name}", source.member(archive, name)) for name, _ in found]
     else:
         opened = []
         for path in files(source):
             part = source if path == source.path else open_source(path)
-            opened.append((path.name, stack.enter_context(part.open())))
-        if not opened or "_message_" not in opened[0][0]:
+            opened.append((str(path), stack.enter_context(part.open())))
+        if not opened or "_message_" not in _file_name(opened[0][0]):
             raise DataError(source.path, 0, "the message file of this order book is not beside it")
     return opened[0], (opened[1] if len(opened) > 1 else None)
+
+
+def _file_name(label: str) -> str:
+    return Path(label.replace(":", "/")).name
 
 
 def _store(sink: Sink, batch: Batch, instrument: int, midnight: int, tick: int) -> None:

@@ -5,8 +5,17 @@ from typing import BinaryIO
 
 import numpy as np
 
-from market_models.datasets.formats.blocks import BLOCK_ROWS, KINDS, PRICE_COLUMNS, SIZE_COLUMNS, SIZE_DECIMALS, Block
-from market_models.datasets.formats.fixed import gcd_of
+from market_models.datasets.formats.blocks import (
+    BLOCK_ROWS,
+    KINDS,
+    MAX_INT64,
+    NULL,
+    PRICE_COLUMNS,
+    SIZE_COLUMNS,
+    SIZE_DECIMALS,
+    Block,
+)
+from market_models.datasets.formats.fixed import RowError, gcd_of
 from market_models.datasets.formats.report import ImportReport, Units
 
 
@@ -39,7 +48,9 @@ class Sink:
         return index
 
     def add(self, kind: str, *values: int) -> None:
-        """Add one row of the current record, its values in the order of KINDS[kind]."""
+        """Add one row of the current record, its values in the order of KINDS[kind]; RowError beyond 64 bits."""
+        if max(values) > MAX_INT64 or min(values) < NULL:
+            raise RowError("a number does not fit in 64 bits")
         self._pending.append((kind, values))
 
     def commit(self, time_ns: int | None = None, clock: str = "") -> None:

@@ -48,8 +48,17 @@ class _Zstd:
 class _Guarded(io.RawIOBase):
     """Translates what the standard library raises on damaged data."""
 
-    def __init__(self, name: str, inner: Any, on_read: Callable[[int], None] | None = None) -> None:
-        self._name, self._inner, self._on_read = name, inner, on_read
+    def __init__(
+        self, name: str, inner: Any, on_read: Callable[[int], None] | None = None, packed: BinaryIO | None = None
+    ) -> None:
+        self._name, self._inner, self._on_read, self._packed = name, inner, on_read, packed
+
+    def close(self) -> None:
+        if not self.closed:
+            for file in (self._inner, self._packed):
+                if file is not None and hasattr(file, "close"):
+                    file.close()
+        super().close()
 
     def readable(self) -> bool:
         return True
@@ -99,7 +108,8 @@ class Source:
         """Open the unpacked stream: of an archive, its first member."""
         if self.packing in ("zip", "tar"):
             raise DataError(self.path, 0, "holds several files where one is expected")
-        return io.BufferedReader(_Guarded(str(self.path), self._unpack(self.packing), self._count), _CHUNK)
+        raw = self._raw()
+        return io.BufferedReader(_Guarded(str(self.path), _unpack(raw, self.packing), self._count, raw), _CHUNK)
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
@@ -141,16 +151,6 @@ class Source:
             raise DataError(self.path, 0, f"cannot be read ({error.strerror})") from error
         return io.BufferedReader(_Guarded(str(self.path), file, self.on_read), _CHUNK)
 
-    def _unpack(self, packing: str) -> Any:
-        raw = self._raw()
-        openers: dict[str, Callable[[BinaryIO], Any]] = {
-            "gz": lambda file: gzip.GzipFile(fileobj=file),
-            "xz": lzma.LZMAFile,
-            "bz2": bz2.BZ2File,
-            "zst": _Zstd,
-        }
-        return openers[packing](raw) if packing in openers else raw
-
     def _zip_members(self) -> Iterator[tuple[str, BinaryIO]]:
         try:
             archive = zipfile.ZipFile(self.path)
@@ -165,7 +165,7 @@ class Source:
     def _tar_members(self) -> Iterator[tuple[str, BinaryIO]]:
         inner = next((p for p in ("gz", "xz", "bz2", "zst") if self.path.name.lower().endswith(f".{p}")), "")
         try:
-            with tarfile.open(fileobj=self._unpack(inner), mode="r|") as archive:
+            with self._raw() as raw, tarfile.open(fileobj=_unpack(raw, inner), mode="r|") as archive:
                 for info in archive:
                     file = archive.extractfile(info) if info.isfile() else None
                     if file is not None:
@@ -177,6 +177,16 @@ class Source:
             raise
         except damage() as error:
             raise DataError(self.path, 0, f"not a whole tar archive ({_one_line(error)})") from error
+
+
+def _unpack(raw: BinaryIO, packing: str) -> Any:
+    openers: dict[str, Callable[[BinaryIO], Any]] = {
+        "gz": lambda file: gzip.GzipFile(fileobj=file),
+        "xz": lzma.LZMAFile,
+        "bz2": bz2.BZ2File,
+        "zst": _Zstd,
+    }
+    return openers[packing](raw) if packing in openers else raw
 
 
 def open_source(path: Path, on_read: Callable[[int], None] | None = None) -> Source:
