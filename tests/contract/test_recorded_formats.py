@@ -1,6 +1,8 @@
 """What every recorded format promises: its sample is read, bad input is an error or counted, memory stays bounded."""
 
+import io
 import random
+import tarfile
 import time
 from pathlib import Path
 
@@ -156,6 +158,25 @@ def pack(suffix: str, data: bytes) -> bytes:
         "zst": zstandard.ZstdCompressor().compress,
     }
     return packers[suffix](data)
+
+
+def test_an_archive_of_tables_is_read_whole_and_refused_where_it_ends_early(tmp_path: Path) -> None:
+    sample = SAMPLES["bars_csv"]()
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:xz") as archive:
+        for number in range(3):
+            info = tarfile.TarInfo(f"folder/ABC{number}.csv")
+            info.size = len(sample.data)
+            archive.addfile(info, io.BytesIO(sample.data))
+    path = tmp_path / "many.tar.xz"
+    path.write_bytes(out.getvalue())
+    with open_import(path) as imported:
+        assert (imported.report.rows, dict(imported.report.stored)) == (15, {"bars": 15})
+        assert [units.name for units in imported.report.instruments] == ["ABC0", "ABC1", "ABC2"]
+    for length in range(0, len(out.getvalue()) - 1, 40):
+        path.write_bytes(out.getvalue()[:length])
+        with pytest.raises(DataError, match=path.name):
+            open_import(path)
 
 
 def test_a_file_ten_times_as_large_takes_no_more_memory(tmp_path: Path) -> None:

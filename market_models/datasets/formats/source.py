@@ -8,8 +8,8 @@ import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -74,6 +74,24 @@ class _Guarded(io.RawIOBase):
         return len(data)
 
 
+class _Remembering:
+    """A stream that tells whether it ended with the zero block that ends a tar archive: tarfile does not complain."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner, self._tail = inner, b""
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._inner.read(size)
+        if data:
+            self._tail = (self._tail + data)[-512:]
+        return data
+
+    def ends_with_zeros(self) -> bool:
+        while self.read(_CHUNK):
+            pass
+        return len(self._tail) == 512 and not any(self._tail)
+
+
 def damage() -> tuple[type[BaseException], ...]:
     """Return the errors by which unpacking says that a file is damaged."""
     errors: list[type[BaseException]] = [OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile]
@@ -115,14 +133,15 @@ class Source:
     def opened(self) -> Iterator[BinaryIO]:
         """Give the only stream of the file: it, or the only member of an archive."""
         if self.packing in ("zip", "tar"):
-            for _, stream in self.each():
-                yield stream
-                return
+            with closing(self.each()) as each:
+                for _, stream in each:
+                    yield stream
+                    return
             raise DataError(self.path, 0, "the archive is empty")
         with self.open() as stream:
             yield stream
 
-    def each(self) -> Iterator[tuple[str, BinaryIO]]:
+    def each(self) -> Generator[tuple[str, BinaryIO]]:
         """Yield (member name, stream) of an archive, in its order; of any other file, its one stream."""
         if self.packing == "zip":
             yield from self._zip_members()
@@ -165,14 +184,16 @@ class Source:
     def _tar_members(self) -> Iterator[tuple[str, BinaryIO]]:
         inner = next((p for p in ("gz", "xz", "bz2", "zst") if self.path.name.lower().endswith(f".{p}")), "")
         try:
-            with self._raw() as raw, tarfile.open(fileobj=_unpack(raw, inner), mode="r|") as archive:
-                for info in archive:
-                    file = archive.extractfile(info) if info.isfile() else None
-                    if file is not None:
-                        yield (
-                            info.name,
-                            io.BufferedReader(_Guarded(f"{self.path}:{info.name}", file, self._count), _CHUNK),
-                        )
+            with self._raw() as raw:
+                stream = _Remembering(_unpack(raw, inner))
+                with tarfile.open(fileobj=stream, mode="r|") as archive:
+                    for info in archive:
+                        file = archive.extractfile(info) if info.isfile() else None
+                        if file is not None:
+                            label = f"{self.path}:{info.name}"
+                            yield info.name, io.BufferedReader(_Guarded(label, file, self._count), _CHUNK)
+                if not stream.ends_with_zeros():
+                    raise EOFError("the archive ends without its end mark")
         except DataError:
             raise
         except damage() as error:
@@ -200,10 +221,11 @@ def open_source(path: Path, on_read: Callable[[int], None] | None = None) -> Sou
     if source.packing == "zip":
         source.members = [member for member, _ in source._zip_members()]
     if source.packing in ("zip", "tar"):
-        first = next(source.each(), None)
-        source.head = first[1].read(HEAD_BYTES) if first else b""
-        if source.packing == "tar" and first:
-            source.members = [first[0]]
+        with closing(source.each()) as each:
+            for member, stream in each:
+                source.head = stream.read(HEAD_BYTES)
+                source.members = source.members or [member]
+                break
     else:
         with source.open() as stream:
             source.head = stream.read(HEAD_BYTES)
