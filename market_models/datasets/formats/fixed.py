@@ -87,7 +87,8 @@ def column_to_fixed(texts: "pa.Array", decimals: int) -> tuple[np.ndarray, np.nd
 
 def floats_to_fixed(values: np.ndarray, decimals: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (int64[N], bool[N] fits) of float64: the nearest decimal, which is the one that was written."""
-    scaled = np.rint(values * 10.0**decimals)
+    with np.errstate(over="ignore"):
+        scaled = np.rint(values * 10.0**decimals)
     good = np.isfinite(scaled) & (np.abs(scaled) < 2.0**62)
     return np.where(good, scaled, 0).astype(np.int64), good
 

@@ -71,12 +71,12 @@ def open_import(
         ValueError: an option is wrong.
     """
     options = options or ImportOptions()
+    tick, lot = _step("tick_size", options.tick_size), _step("lot_size", options.lot_size)
     source = open_source(Path(path), on_read)
     chosen = _choose(source, options)
     report = ImportReport(str(path), chosen.name, file_digest(*chosen.files(source)))
     report.tier = find_tier(source.path) or "unknown"
     report.raw_bytes = sum(file.stat().st_size for file in chosen.files(source))
-    tick, lot = _step("tick_size", options.tick_size), _step("lot_size", options.lot_size)
     spool = tempfile.TemporaryFile(prefix="bookswarm-import-")  # noqa: SIM115 - Imported closes it
     try:
         sink = Sink(report, spool, tick, lot)  # pyright: ignore[reportArgumentType]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from market_models.datasets.errors import DataError
 
@@ -186,7 +186,7 @@ class Source:
         try:
             with self._raw() as raw:
                 stream = _Remembering(_unpack(raw, inner))
-                with tarfile.open(fileobj=stream, mode="r|") as archive:
+                with tarfile.open(fileobj=cast(Any, stream), mode="r|") as archive:
                     for info in archive:
                         file = archive.extractfile(info) if info.isfile() else None
                         if file is not None:

@@ -30,48 +30,43 @@ class BinanceBook(VenueBook):
 
     def __init__(self) -> None:
         super().__init__()
-        self.snapshot_id: int | None = None
+        self.snapshot_id = 0
         self.replayed: list[Diff] = []  # what the last snapshot was followed by at once
         self._chain: int | None = None  # u of the diff before
         self._waits_for_first = False
         self._buffer: deque[Diff] = deque(maxlen=MAX_BUFFERED)
 
     def on_snapshot(self, last_id: int, bids: Levels, asks: Levels) -> Outcome:
-        """Take the snapshot and the kept diffs that are younger; `replayed` lists these."""
+        """Take the snapshot and the kept diffs that are younger; `replayed` lists these.
+
+        STALE: the book is ahead of it, or it is too old to connect to the diffs that were kept: ask for another.
+        """
         self.replayed = []
         if self.synced and self._chain is not None and last_id <= self._chain:
             return Outcome.STALE
-        kept, self.snapshot_id = list(self._buffer), last_id
+        younger = [diff for diff in self._buffer if not _is_stale(diff, last_id)]
+        if younger and not _connects(younger[0], last_id):
+            return Outcome.STALE
         self._buffer.clear()
         self.start(bids, asks)
-        self._waits_for_first = True
-        for diff in kept:
-            outcome = self._use(diff)
-            if outcome.broke:
-                return outcome
-            if outcome is Outcome.APPLIED:
-                self.replayed.append(diff)
+        self.snapshot_id, self._waits_for_first = last_id, True
+        for diff in younger:
+            self._use(diff)
+        self.replayed = younger
         return Outcome.APPLIED
 
     def on_diff(self, diff: Diff) -> Outcome:
         """Take one depth event."""
-        if diff.first > diff.last or not self._follows(diff):
-            self._chain = diff.last
+        follows = diff.first <= diff.last and self._follows(diff)
+        self._chain = diff.last
+        outcome = Outcome.GAP if not follows else self._use(diff) if self.synced else Outcome.WAITING
+        if outcome is Outcome.GAP:
             self._buffer.clear()
             self.lose()
-            self._waits_for_first = False
-            self.snapshot_id = None
-            self._keep(diff)
-            self.change(diff.bids, diff.asks)
-            return Outcome.GAP
-        self._chain = diff.last
         if not self.synced:
-            self._keep(diff)
-            return self.change(diff.bids, diff.asks)
-        return self._use(diff)
-
-    def _keep(self, diff: Diff) -> None:
-        self._buffer.append(diff)
+            self._buffer.append(diff)
+            self.change(diff.bids, diff.asks)
+        return outcome
 
     def _follows(self, diff: Diff) -> bool:
         if self._chain is None:
@@ -80,16 +75,22 @@ class BinanceBook(VenueBook):
 
     def _use(self, diff: Diff) -> Outcome:
         """Apply a diff to a book that began with a snapshot."""
-        if not self._waits_for_first:
-            return self.change(diff.bids, diff.asks)
-        assert self.snapshot_id is not None
-        spot = diff.previous is None
-        if diff.last <= self.snapshot_id if spot else diff.last < self.snapshot_id:
-            return Outcome.STALE
-        too_late = diff.first > self.snapshot_id + 1 if spot else diff.first > self.snapshot_id
-        # Futures ids are shared by all symbols: a diff whose pu is the snapshot's id follows it as well.
-        if too_late and diff.previous != self.snapshot_id:
-            self.snapshot_id = None
-            return self.lose()
-        self._waits_for_first = False
+        if self._waits_for_first:
+            if _is_stale(diff, self.snapshot_id):
+                return Outcome.STALE
+            if not _connects(diff, self.snapshot_id):
+                return Outcome.GAP
+            self._waits_for_first = False
         return self.change(diff.bids, diff.asks)
+
+
+def _is_stale(diff: Diff, snapshot_id: int) -> bool:
+    return diff.last <= snapshot_id if diff.previous is None else diff.last < snapshot_id
+
+
+def _connects(diff: Diff, snapshot_id: int) -> bool:
+    """Return whether a diff that is not stale is the first one after the snapshot."""
+    if diff.previous is None:
+        return diff.first <= snapshot_id + 1
+    # Futures ids are shared by all symbols: a diff whose pu is the snapshot's id follows it as well.
+    return diff.first <= snapshot_id or diff.previous == snapshot_id
