@@ -7,11 +7,12 @@ An order book is two lists of `Order`, best first; the arrays of the other backe
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
-NOP, LIMIT, MARKET, IOC, FOK, POST_ONLY, REDUCE, DELETE, REPLACE, _LEVEL_SET, EXECUTE = range(11)
+NOP, LIMIT, MARKET, IOC, FOK, POST_ONLY, REDUCE, DELETE, REPLACE, LEVEL_SET, EXECUTE = range(11)
 (
     OK,
     BAD_KIND,
@@ -24,8 +25,21 @@ NOP, LIMIT, MARKET, IOC, FOK, POST_ONLY, REDUCE, DELETE, REPLACE, _LEVEL_SET, EX
     WOULD_CROSS,
     SIDE_FULL,
     FOK_UNFILLED,
-) = range(11)
-KINDS = (LIMIT, MARKET, IOC, FOK, POST_ONLY, REDUCE, DELETE, REPLACE, EXECUTE)
+    SELF_TRADE,
+) = range(12)
+KINDS = (LIMIT, MARKET, IOC, FOK, POST_ONLY, REDUCE, DELETE, REPLACE, LEVEL_SET, EXECUTE)
+(
+    NUM_REJECTED_FULL,
+    NUM_EVICTED,
+    NUM_UNKNOWN_CANCEL,
+    NUM_FILLS_DROPPED,
+    LOTS_REJECTED_FULL,
+    LOTS_EVICTED,
+    NUM_SELF_TRADES,
+    LOTS_SELF_TRADE,
+) = range(8)
+TRADE_WITH_ITSELF, CANCEL_RESTING, CANCEL_TAKER, DECREMENT = range(4)
+BACK_FIRST, PROPORTIONAL, FRONT_FIRST = range(3)
 LIMIT_OF_LOTS_AND_PRICE = 2**30
 SATURATED = 2**31 - 1
 FIRST_AGENT_ID = 2**30
@@ -54,7 +68,7 @@ class BookArrays(NamedTuple):
     order_id: np.ndarray  # [2, O]
     owner: np.ndarray  # [2, O]
     num_orders: np.ndarray  # [2]
-    counters: np.ndarray  # [4] rejected full, evicted, unknown cancel, fills dropped
+    counters: np.ndarray  # [8] rejected full, evicted, unknown cancel, fills dropped, then lots and self-trades
 
 
 class OracleOutput(NamedTuple):
@@ -91,15 +105,19 @@ class Oracle:
         max_fills: int = 64,
         depth_levels: int = 5,
         fills_mode: int = 0,  # 0 all fills, 1 only those with an owner other than 0
+        self_trade: int = TRADE_WITH_ITSELF,
+        queue_model: int = BACK_FIRST,
         reference_tick: int = 0,
     ) -> None:
         self.capacity = capacity
         self.max_fills = max_fills
         self.depth_levels = depth_levels
         self.fills_mode = fills_mode
+        self.self_trade = self_trade
+        self.queue_model = queue_model
         self.reference_tick = reference_tick
         self.sides: tuple[list[Order], list[Order]] = ([], [])
-        self.counters = [0, 0, 0, 0]
+        self.counters = [0] * 8
         self._begin()
 
     # One call.
@@ -147,16 +165,17 @@ class Oracle:
             return BAD_KIND
         if side not in (0, 1):
             return BAD_SIDE
-        if kind != DELETE and not 1 <= lots <= LIMIT_OF_LOTS_AND_PRICE:
+        least = 0 if kind == LEVEL_SET else 1
+        if kind != DELETE and not least <= lots <= LIMIT_OF_LOTS_AND_PRICE:
             return BAD_LOTS
-        if kind in (LIMIT, IOC, FOK, POST_ONLY, REPLACE) and abs(price) > LIMIT_OF_LOTS_AND_PRICE:
+        if kind in (LIMIT, IOC, FOK, POST_ONLY, REPLACE, LEVEL_SET) and abs(price) > LIMIT_OF_LOTS_AND_PRICE:
             return BAD_PRICE
-        if order_id < 1:
+        if order_id < 1 and kind != LEVEL_SET:
             return BAD_ORDER_ID
         if kind in (LIMIT, MARKET, IOC, FOK, POST_ONLY) and owner < 0:
             return BAD_OWNER
         if kind in (REDUCE, DELETE, REPLACE, EXECUTE) and self._find(side, order_id) is None:
-            self._count(2)
+            self._count(NUM_UNKNOWN_CANCEL)
             return UNKNOWN_ORDER
         return OK
 
@@ -166,14 +185,13 @@ class Oracle:
         taker = (index, order_id, owner, side)
         if kind == LIMIT:
             return self._limit(taker, lots, price)
-        if kind == MARKET:
-            return OK, self._match(taker, lots, None)
-        if kind == IOC:
-            return OK, self._match(taker, lots, price)
-        if kind == FOK:
-            if self._available(side, price) < lots:
-                return FOK_UNFILLED, 0
-            return OK, self._match(taker, lots, price)
+        if kind == LEVEL_SET:
+            return self._set_level(side, price, lots), 0
+        if kind == FOK and self._available(taker, price) < lots:
+            return FOK_UNFILLED, 0
+        if kind in (MARKET, IOC, FOK):
+            filled, _, stopped = self._match(taker, lots, None if kind == MARKET else price)
+            return SELF_TRADE if stopped else OK, filled
         if kind == POST_ONLY:
             makers = self.sides[1 - side]
             if makers and _reaches(side, price, makers[0].price):
@@ -199,36 +217,96 @@ class Oracle:
         return self._limit((index, order_id, order.owner, side), lots, price)
 
     def _limit(self, taker: tuple[int, int, int, int], lots: int, price: int) -> tuple[int, int]:
-        filled = self._match(taker, lots, price)
-        if filled == lots:
+        filled, left, stopped = self._match(taker, lots, price)
+        if stopped:
+            return SELF_TRADE, filled
+        if left == 0:
             return OK, filled
         _, order_id, owner, side = taker
-        return self._rest(side, Order(price, lots - filled, order_id, owner)), filled
+        return self._rest(side, Order(price, left, order_id, owner)), filled
 
-    def _match(self, taker: tuple[int, int, int, int], lots: int, price: int | None) -> int:
+    def _match(self, taker: tuple[int, int, int, int], lots: int, price: int | None) -> tuple[int, int, bool]:
+        """Return (lots filled, lots that may still rest, stopped by self-trade prevention)."""
         side = taker[3]
         makers = self.sides[1 - side]
-        left = lots
+        left, filled = lots, 0
         while left and makers and (price is None or _reaches(side, price, makers[0].price)):
             maker = makers[0]
             done = min(left, maker.lots)
+            if self._is_prevented(taker, maker):
+                left = self._prevent(side, maker, left)
+                if self.self_trade == CANCEL_TAKER:
+                    return filled, 0, True
+                continue
             self._fill(taker, maker, done)
             self._take(1 - side, maker, done)
             left -= done
-        return lots - left
+            filled += done
+        return filled, left, False
 
-    def _available(self, side: int, price: int) -> int:
-        return sum(maker.lots for maker in self.sides[1 - side] if _reaches(side, price, maker.price))
+    def _is_prevented(self, taker: tuple[int, int, int, int], maker: Order) -> bool:
+        return self.self_trade != TRADE_WITH_ITSELF and maker.owner != 0 and maker.owner == taker[2]
+
+    def _prevent(self, side: int, maker: Order, left: int) -> int:
+        """Cancel what the policy says where a taker with `left` lots meets its own `maker`; return what it has left."""
+        self._count(NUM_SELF_TRADES)
+        if self.self_trade == CANCEL_TAKER:
+            self._count(LOTS_SELF_TRADE, left)
+            return 0
+        cancelled = maker.lots if self.self_trade == CANCEL_RESTING else min(left, maker.lots)
+        self._count(LOTS_SELF_TRADE, cancelled)
+        self._take(1 - side, maker, cancelled)
+        return left if self.self_trade == CANCEL_RESTING else left - cancelled
+
+    def _available(self, taker: tuple[int, int, int, int], price: int) -> int:
+        side, total = taker[3], 0
+        for maker in self.sides[1 - side]:
+            if not _reaches(side, price, maker.price):
+                break
+            if self._is_prevented(taker, maker):
+                if self.self_trade == CANCEL_RESTING:
+                    continue
+                break
+            total += maker.lots
+        return total
+
+    def _set_level(self, side: int, price: int, lots: int) -> int:
+        level = [order for order in self.sides[side] if order.price == price]
+        anonymous = [order for order in level if order.owner == 0]
+        total = sum(order.lots for order in anonymous)
+        if lots < total:
+            for order, kept in zip(anonymous, self._kept([order.lots for order in anonymous], lots), strict=True):
+                self._take(side, order, order.lots - kept)
+            return OK
+        if lots == total:
+            return OK
+        if level[-1:] and level[-1].owner == 0 and level[-1].order_id == 0:
+            level[-1].lots += lots - total
+            return OK
+        return self._rest(side, Order(price, lots - total, 0, 0))
+
+    def _kept(self, queue: list[int], lots: int) -> list[int]:
+        """Return what each anonymous order of `queue`, front first, keeps when `lots` of them stay."""
+        if self.queue_model == FRONT_FIRST:
+            return _front_most(queue[::-1], lots)[::-1]
+        if self.queue_model == BACK_FIRST:
+            return _front_most(queue, lots)
+        total = min(sum(queue), SATURATED)
+        ends = [min(sum(queue[: place + 1]), SATURATED) for place in range(len(queue))]
+        marks = [0] + [-(-end * lots // total) for end in ends]
+        return [after - before for before, after in pairwise(marks)]
 
     def _rest(self, side: int, order: Order) -> int:
         orders = self.sides[side]
         if len(orders) == self.capacity:
             background = [resting for resting in orders if resting.owner == 0]
             if not background or not _better(side, order.price, background[-1].price):
-                self._count(0)
+                self._count(NUM_REJECTED_FULL)
+                self._count(LOTS_REJECTED_FULL, order.lots)
                 return SIDE_FULL
             orders.remove(background[-1])
-            self._count(1)
+            self._count(NUM_EVICTED)
+            self._count(LOTS_EVICTED, background[-1].lots)
         place = 0
         while place < len(orders) and not _better(side, order.price, orders[place].price):
             place += 1
@@ -251,15 +329,15 @@ class Oracle:
         if self.fills_mode == 1 and maker.owner == 0 and taker_owner == 0:
             return
         if len(self._fills) == self.max_fills:
-            self._count(3)
+            self._count(NUM_FILLS_DROPPED)
             return
         self._fills.append((index, maker.price, lots, maker.order_id, taker_id, maker.owner, taker_owner, taker_side))
 
     def _find(self, side: int, order_id: int) -> Order | None:
         return next((order for order in self.sides[side] if order.order_id == order_id), None)
 
-    def _count(self, counter: int) -> None:
-        self.counters[counter] = wrap(self.counters[counter] + 1)
+    def _count(self, counter: int, number: int = 1) -> None:
+        self.counters[counter] = wrap(self.counters[counter] + number)
 
     # Views.
 
@@ -360,6 +438,15 @@ class Oracle:
 def _reaches(side: int, limit: int, maker_price: int) -> bool:
     """Say whether a taker on `side` with this limit price may trade at `maker_price`."""
     return maker_price <= limit if side == 0 else maker_price >= limit
+
+
+def _front_most(queue: list[int], lots: int) -> list[int]:
+    """Return what each order keeps when the first `lots` of the queue stay."""
+    kept = []
+    for order_lots in queue:
+        kept.append(min(order_lots, lots))
+        lots -= kept[-1]
+    return kept
 
 
 def _better(side: int, price: int, other: int) -> bool:

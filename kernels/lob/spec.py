@@ -61,6 +61,7 @@ UNKNOWN_ORDER: Final = 7
 WOULD_CROSS: Final = 8
 SIDE_FULL: Final = 9
 FOK_UNFILLED: Final = 10
+SELF_TRADE: Final = 11
 REASON_NAMES: Final = (
     "OK",
     "BAD_KIND",
@@ -73,6 +74,7 @@ REASON_NAMES: Final = (
     "WOULD_CROSS",
     "SIDE_FULL",
     "FOK_UNFILLED",
+    "SELF_TRADE",
 )
 NUM_REASONS: Final = len(REASON_NAMES)
 
@@ -83,12 +85,16 @@ FIRST_AGENT_ORDER_ID: Final = 2**30
 DEPTH_SATURATED: Final = 2**31 - 1
 CAPACITIES: Final = (64, 128, 256, 512)
 
-# Book counters, int32[4].
+# Book counters, int32[8], running on over calls modulo 2^32.
 NUM_REJECTED_FULL: Final = 0
 NUM_EVICTED: Final = 1
 NUM_UNKNOWN_CANCEL: Final = 2
 NUM_FILLS_DROPPED: Final = 3
-NUM_COUNTERS: Final = 4
+LOTS_REJECTED_FULL: Final = 4  # lots of the remainders that SIDE_FULL dropped
+LOTS_EVICTED: Final = 5
+NUM_SELF_TRADES: Final = 6  # meetings of a taker with a resting order of its owner that a policy prevented
+LOTS_SELF_TRADE: Final = 7  # lots cancelled by it: the resting order's, or the taker's under CANCEL_TAKER
+NUM_COUNTERS: Final = 8
 
 # Fill columns, int32[..., 8].
 FILL_MESSAGE: Final = 0
@@ -104,6 +110,19 @@ NUM_FILL_COLUMNS: Final = 8
 # Which fills are reported.
 FILLS_ALL: Final = 0
 FILLS_OWNED: Final = 1
+
+# Self-trade prevention: what happens where a taker meets a resting order of the same owner, other than 0.
+SELF_TRADE_NONE: Final = 0  # they trade
+SELF_TRADE_CANCEL_RESTING: Final = 1
+SELF_TRADE_CANCEL_TAKER: Final = 2
+SELF_TRADE_DECREMENT: Final = 3  # both lose the smaller quantity, without a trade
+SELF_TRADE_NAMES: Final = ("none", "cancel_resting", "cancel_taker", "decrement")
+
+# How anonymous liquidity leaves a level that LEVEL_SET shrinks: where in the queue the cancelled lots stood.
+QUEUE_BACK_FIRST: Final = 0  # pessimistic for an order that waits: what is ahead of it stays
+QUEUE_PROPORTIONAL: Final = 1
+QUEUE_FRONT_FIRST: Final = 2  # optimistic
+QUEUE_NAMES: Final = ("back_first", "proportional", "front_first")
 
 # Summary of a call, int32[16]. Lots and notional wrap modulo 2**32, alike on every backend.
 SUM_EVENTS: Final = 0
@@ -159,6 +178,8 @@ class LobConfig(NamedTuple):
     max_fills: int = 64  # F, fills reported a call; overflow is counted in NUM_FILLS_DROPPED
     depth_levels: int = 5  # L, price levels a side in the output
     fills_mode: int = FILLS_ALL
+    self_trade: int = SELF_TRADE_NONE  # policy of every owner other than 0
+    queue_model: int = QUEUE_BACK_FIRST  # of LEVEL_SET
 
 
 class Book(NamedTuple):
@@ -172,7 +193,7 @@ class Book(NamedTuple):
     order_id: Array  # [2, O]
     owner: Array  # [2, O] 0 background, 1.. agents
     num_orders: Array  # [2]
-    counters: Array  # [4] NUM_REJECTED_FULL, NUM_EVICTED, NUM_UNKNOWN_CANCEL, NUM_FILLS_DROPPED
+    counters: Array  # [8] NUM_REJECTED_FULL .. LOTS_SELF_TRADE
 
 
 class LobOutput(NamedTuple):
@@ -196,6 +217,10 @@ def validate_config(config: LobConfig) -> LobConfig:
         raise ValueError(f"depth_levels {config.depth_levels} is outside 1..{config.capacity}")
     if config.fills_mode not in (FILLS_ALL, FILLS_OWNED):
         raise ValueError(f"fills_mode {config.fills_mode} is neither FILLS_ALL (0) nor FILLS_OWNED (1)")
+    if config.self_trade not in range(len(SELF_TRADE_NAMES)):
+        raise ValueError(f"self_trade {config.self_trade} is outside 0..{len(SELF_TRADE_NAMES) - 1} {SELF_TRADE_NAMES}")
+    if config.queue_model not in range(len(QUEUE_NAMES)):
+        raise ValueError(f"queue_model {config.queue_model} is outside 0..{len(QUEUE_NAMES) - 1} {QUEUE_NAMES}")
     return config
 
 
