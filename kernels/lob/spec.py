@@ -235,3 +235,8 @@ def empty_book(config: LobConfig, batch: tuple[int, ...] = ()) -> Book:
         num_orders=np.zeros((*batch, 2), np.int32),
         counters=np.zeros((*batch, NUM_COUNTERS), np.int32),
     )
+
+
+def book_bytes(capacity: int) -> int:
+    """Return the memory of one book in bytes: 16 an order slot and side, then counts and counters."""
+    return sum(field.nbytes for field in empty_book(LobConfig(capacity=capacity)))
