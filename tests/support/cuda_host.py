@@ -1,0 +1,59 @@
+"""The CUDA kernels compiled for the host, on NumPy arrays: what tests call where no GPU is."""
+
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kernels.lob import spec
+from kernels.lob.cuda import calls, host_build
+from kernels.lob.cuda.host_build import HostKernel, WarpCounts
+from kernels.lob.cuda.source import PROCESS, kernel_source
+from kernels.lob.host import empty_output
+from kernels.lob.spec import Book, LobConfig, LobOutput
+
+POISON = -77  # outputs start with it, so that a word that is not written shows
+
+
+@cache
+def _directory() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="bookswarm-cuda-host-")  # removed when the process ends
+
+
+@cache
+def host_kernel(kernel: str, capacity: int, flow_source: str | None = None) -> HostKernel:
+    """Compile once a process."""
+    return host_build.build(kernel_source(kernel, capacity, flow_source), Path(_directory().name))
+
+
+def poisoned(arrays: Any) -> Any:
+    """Return arrays of the same shapes that hold POISON everywhere."""
+    return type(arrays)(*(np.full_like(array, POISON) for array in arrays))
+
+
+def process(
+    books: Book,
+    messages: np.ndarray,
+    config: LobConfig,
+    reference_tick: int = 0,
+    *,
+    in_place: bool = False,
+    kernel: HostKernel | None = None,
+) -> tuple[Book, LobOutput, WarpCounts]:
+    """Run the process kernel on int32[B, M, 8]; `in_place` lets old and new books be the same memory."""
+    batch, num_messages = messages.shape[:2]
+    books = Book(*(np.array(field, np.int32) for field in books))
+    rows = np.ascontiguousarray(messages, np.int32)
+    new_books = books if in_place else poisoned(books)
+    out = poisoned(empty_output(config, num_messages, (batch,)))
+    reference = np.full(batch, reference_tick, np.int32)
+    words = calls.process_words(books, rows, reference, new_books, out, config)
+    counts = (kernel or host_kernel(PROCESS, spec.validate_config(config).capacity))(words)
+    return new_books, out, counts
+
+
+def one(batch: Any) -> Any:
+    """Return the only market of a batch of one."""
+    return type(batch)(*(field[0] for field in batch))
