@@ -42,7 +42,7 @@ struct Market {
   Touch bid, ask;
 };
 
-constexpr u32 bit(int kind) { return 1u << kind; }
+LOB_FUNC constexpr u32 bit(int kind) { return 1u << kind; }
 constexpr u32 ENTERING =
     bit(spec::LIMIT) | bit(spec::MARKET) | bit(spec::IOC) | bit(spec::FOK) | bit(spec::POST_ONLY);
 constexpr u32 PRICED = bit(spec::LIMIT) | bit(spec::IOC) | bit(spec::FOK) | bit(spec::POST_ONLY) | bit(spec::REPLACE) |

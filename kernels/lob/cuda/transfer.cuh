@@ -11,12 +11,10 @@ struct BookFields {
   int* counters;
 };
 
-constexpr int FIELD_FOURS(int capacity) { return 2 * capacity / 4; }
-
 template <int CAPACITY>
 LOB_FUNC void load_field(const int* from, Words to) {
   const Words source = read_only(from);
-  for (int base = 0; base < FIELD_FOURS(CAPACITY); base += 32) {
+  for (int base = 0; base < 2 * CAPACITY / 4; base += 32) {
     const Lanes<int> four = base + lane_id();
     to.store_four_if(Lanes<bool>(true), four, source.load_four_if(Lanes<bool>(true), four));
   }
