@@ -10,9 +10,10 @@ import numpy as np
 from kernels.lob import spec
 from kernels.lob.cuda import calls, host_build
 from kernels.lob.cuda.host_build import HostKernel, WarpCounts
-from kernels.lob.cuda.source import PROCESS, kernel_source
+from kernels.lob.cuda.source import MARKET_STEP, PROCESS, kernel_source
 from kernels.lob.host import empty_output
 from kernels.lob.spec import Book, LobConfig, LobOutput
+from kernels.lob.step import Market, MarketResult
 
 POISON = -77  # outputs start with it, so that a word that is not written shows
 
@@ -57,3 +58,24 @@ def process(
 def one(batch: Any) -> Any:
     """Return the only market of a batch of one."""
     return type(batch)(*(field[0] for field in batch))
+
+
+def market_step(
+    flow_source: str, config: LobConfig, market: Market, inputs: Any, *, num_learners: int = 1, in_place: bool = False
+) -> tuple[Market, MarketResult, WarpCounts]:
+    """Run a step of B markets; `inputs` are agents' messages, flow parameters, background, horizon, each with B."""
+    batch = len(market.meta)
+    old = Market(Book(*(field.copy() for field in market.book)), *(field.copy() for field in market[1:]))
+    new = old if in_place else Market(poisoned(old.book), *(np.full_like(field, 7) for field in old[1:]))
+    inputs = tuple(np.ascontiguousarray(words, np.int32) for words in inputs)
+    shapes = (
+        (config.max_fills, spec.NUM_FILL_COLUMNS),
+        (),
+        (spec.NUM_SUMMARY,),
+        (2, config.depth_levels, 2),
+        (num_learners, 2, spec.NUM_OWN_COLUMNS),
+    )
+    result = MarketResult(*(np.full((batch, *shape), POISON, np.int32) for shape in shapes))
+    words = calls.market_words(old, inputs, new, result, config)
+    counts = host_kernel(MARKET_STEP, config.capacity, flow_source)(words)
+    return new._replace(seed=old.seed), result, counts

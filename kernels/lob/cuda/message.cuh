@@ -12,6 +12,11 @@ struct Message {
   int time_ns;
 };
 
+LOB_FUNC Message load_message(Words rows, int row) {
+  const Four first = rows.load_four(2 * row), second = rows.load_four(2 * row + 1);
+  return {first.a, first.b, first.c, first.d, second.a, second.b, second.c, second.d};
+}
+
 struct Answer {
   int reason;
   int filled;

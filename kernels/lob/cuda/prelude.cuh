@@ -43,7 +43,7 @@ LOB_FUNC int to_signed(u32 value) { return static_cast<int>(value); }
   }
 #else
 #define LOB_KERNEL(name, Call, body)                                                                      \
-  extern "C" __global__ void __launch_bounds__(32 * LOB_WARPS) name(const Call call) {                    \
+  extern "C" __global__ void __launch_bounds__(32 * LOB_WARPS, LOB_BLOCKS) name(const Call call) {        \
     __shared__ SharedBook<LOB_CAPACITY> shared[LOB_WARPS];                                                \
     const i64 b = static_cast<i64>(blockIdx.x) * LOB_WARPS + threadIdx.y;                                 \
     if (b >= call.batch) return;                                                                          \

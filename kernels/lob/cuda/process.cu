@@ -1,6 +1,7 @@
 // `process`: all messages of a call on all books, one warp a book. Semantics: docs/engine.md.
 //
-// Compiled once a capacity, with LOB_CAPACITY and LOB_WARPS (warps a block) defined.
+// Compiled once a capacity, with LOB_CAPACITY, LOB_WARPS (a block) and LOB_BLOCKS (a multiprocessor)
+// defined.
 #include "prelude.cuh"
 
 // Every member is eight bytes, so that the launcher packs the call as one row of 64-bit words.
@@ -35,7 +36,7 @@ LOB_FUNC void apply_messages(Market<CAPACITY>& market, const ProcessCall& call, 
     stage(messages + static_cast<i64>(base) * spec::NUM_MESSAGE_COLUMNS, number, staged);
     Lanes<int> reasons(0), filled(0);
     for (int m = 0; m < number; ++m) {
-      const Answer answer = apply(market, base + m, staged_message(staged, m));
+      const Answer answer = apply(market, base + m, load_message(staged, m));
       reasons = select(lane_id() == m, answer.reason, reasons);
       filled = select(lane_id() == m, answer.filled, filled);
     }

@@ -20,6 +20,12 @@ WARP: Final = 32
 # Warps (books) a block: the static shared memory of a block stays below 48 KiB, the limit that needs no opt-in.
 WARPS: Final = {64: 4, 128: 4, 256: 4, 512: 2}
 
+# Blocks that a multiprocessor of sm_90 is to hold: the most at which ptxas needs no spills.
+BLOCKS: Final = {
+    PROCESS: {64: 8, 128: 8, 256: 6, 512: 6},
+    MARKET_STEP: {64: 7, 128: 6, 256: 6, 512: 6},
+}
+
 _HEADERS: Final = (
     "prelude.cuh",
     "warp_device.cuh",
@@ -50,7 +56,8 @@ class KernelSource:
     @property
     def defines(self) -> tuple[str, ...]:
         """Options that every compiler gets."""
-        return (f"-DLOB_CAPACITY={self.capacity}", f"-DLOB_WARPS={WARPS[self.capacity]}")
+        sizes = {"CAPACITY": self.capacity, "WARPS": WARPS[self.capacity], "BLOCKS": BLOCKS[self.kernel][self.capacity]}
+        return tuple(f"-DLOB_{name}={size}" for name, size in sizes.items())
 
     @property
     def digest(self) -> str:

@@ -14,6 +14,7 @@ struct BookFields {
 template <int CAPACITY>
 LOB_FUNC void load_field(const int* from, Words to) {
   const Words source = read_only(from);
+  LOB_UNROLL(4)
   for (int base = 0; base < 2 * CAPACITY / 4; base += 32) {
     const Lanes<int> four = base + lane_id();
     to.store_four_if(Lanes<bool>(true), four, source.load_four_if(Lanes<bool>(true), four));
@@ -48,6 +49,7 @@ LOB_FUNC Market<CAPACITY> load_market(const BookFields& fields, i64 b, Words sha
 template <int CAPACITY>
 LOB_FUNC void save_field(const Book<CAPACITY>& book, Words field, int* to) {
   const Words target(to);
+  LOB_UNROLL(4)
   for (int base = 0; base < 2 * CAPACITY; base += 32) {
     const int side = base / CAPACITY;
     const Lanes<int> slot = (base - side * CAPACITY) + lane_id();
@@ -78,11 +80,6 @@ LOB_FUNC void stage(const int* messages, int number, Words staged) {
     staged.store_four_if(inside, four, source.load_four_if(inside, four));
   }
   sync_warp();
-}
-
-LOB_FUNC Message staged_message(Words staged, int m) {
-  const Four first = staged.load_four(2 * m), second = staged.load_four(2 * m + 1);
-  return {first.a, first.b, first.c, first.d, second.a, second.b, second.c, second.d};
 }
 
 // Writes zeros into the rows of fills past the last one.

@@ -8,6 +8,9 @@
 #define LOB_FUNC __device__ __forceinline__
 #define LOB_CONSTANT static __constant__ const
 
+#define LOB_PRAGMA(text) _Pragma(#text)
+#define LOB_UNROLL(times) LOB_PRAGMA(unroll times)
+
 using i64 = long long;
 using u64 = unsigned long long;
 using u32 = unsigned int;
@@ -28,6 +31,7 @@ LOB_FUNC void sync_warp() { __syncwarp(); }
 
 LOB_FUNC u32 ballot(Lanes<bool> where) { return __ballot_sync(ALL_LANES, where); }
 LOB_FUNC int popc(u32 mask) { return __popc(mask); }
+LOB_FUNC int leading_zeros(u32 word) { return __clz(word); }
 LOB_FUNC int first_lane(u32 mask) { return __ffs(mask) - 1; }
 LOB_FUNC Lanes<u32> lanes_below() { return (1u << lane_id()) - 1; }
 
@@ -85,6 +89,9 @@ class Words {
  private:
   int* base_;
 };
+
+// Global memory whose words pass from lane to lane.
+LOB_FUNC Words exchanged(int* base, i64) { return Words(base); }
 
 // Memory of an argument of the kernel: `read_only` says that nothing is written through it.
 LOB_FUNC Words read_only(const int* base) { return Words(const_cast<int*>(base)); }

@@ -5,9 +5,11 @@
 #pragma once
 
 #include <cstring>
+#include <vector>
 
 #define LOB_FUNC inline
 #define LOB_CONSTANT static const
+#define LOB_UNROLL(times)
 
 using i64 = long long;
 using u64 = unsigned long long;
@@ -58,7 +60,9 @@ inline Run& run() {
   }
 LOB_OPERATOR(+, T)
 LOB_OPERATOR(-, T)
+LOB_OPERATOR(*, T)
 LOB_OPERATOR(&, T)
+LOB_OPERATOR(|, T)
 LOB_OPERATOR(^, T)
 LOB_OPERATOR(==, bool)
 LOB_OPERATOR(!=, bool)
@@ -91,6 +95,7 @@ inline Lanes<int> popc(Lanes<u32> mask) {
   for (int i = 0; i < 32; ++i) out.v[i] = __builtin_popcount(mask.v[i]);
   return out;
 }
+inline int leading_zeros(u32 word) { return word == 0 ? 32 : __builtin_clz(word); }
 inline int first_lane(u32 mask) { return mask == 0 ? -1 : __builtin_ctz(mask); }
 inline Lanes<u32> lanes_below() {
   Lanes<u32> out;
@@ -249,6 +254,13 @@ class Words {
   int* base_;
   Access* log_;
 };
+
+// Global memory whose words pass from lane to lane: with a log of its own, one range a call of the kernel.
+inline Words exchanged(int* base, i64 words) {
+  static thread_local std::vector<Access> log;
+  log.assign(words, Access{});
+  return Words(base, log.data());
+}
 
 inline Words read_only(const int* base) { return Words(const_cast<int*>(base)); }
 
