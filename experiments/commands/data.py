@@ -8,7 +8,7 @@ import typer
 from experiments.commands.options import Json, Quiet, Seed
 from experiments.console import CommandFailed, Output
 
-Backend = Literal["oracle", "xla", "cpu"]
+Backend = Literal["oracle", "xla", "cpu", "cuda"]
 
 
 def register(app: typer.Typer) -> None:

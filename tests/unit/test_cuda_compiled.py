@@ -6,7 +6,8 @@ from kernels.lob import spec
 from kernels.lob.cuda import cubins, nvrtc
 from kernels.lob.cuda.errors import CudaMissingError
 from kernels.lob.cuda.resources import Multiprocessor, Resources, occupancy, resources, section_size
-from kernels.lob.cuda.source import PROCESS, WARPS, KernelSource, constants_header, kernel_source
+from kernels.lob.cuda.source import BLOCKS, MARKET_STEP, PROCESS, WARPS, KernelSource, constants_header, kernel_source
+from market_models.registry import MODELS, get_flow
 
 
 @pytest.fixture(autouse=True)
@@ -17,15 +18,19 @@ def _with_nvrtc():
         pytest.skip(str(error))
 
 
+KERNELS = [(PROCESS, None), *((MARKET_STEP, get_flow(name).cuda_source_path) for name in sorted(MODELS))]
+
+
 @pytest.mark.parametrize("capacity", spec.CAPACITIES)
-def test_process_compiles_without_spills_and_keeps_a_book_in_shared_memory(capacity):
-    taken = resources(nvrtc.compile_source(kernel_source(PROCESS, capacity)))
+@pytest.mark.parametrize(("kernel", "flow_source"), KERNELS)
+def test_every_kernel_compiles_without_spills_and_keeps_a_book_in_shared_memory(kernel, flow_source, capacity):
+    taken = resources(nvrtc.compile_source(kernel_source(kernel, capacity, flow_source)))
     assert (taken.spill_stores_bytes, taken.spill_loads_bytes, taken.stack_bytes) == (0, 0, 0)
     assert taken.shared_bytes == WARPS[capacity] * (32 * capacity + 32 * 32)
     assert 0 < taken.registers <= 255 and taken.instructions > 500
     # 20 bytes an order slot and side and 256 bytes: 16 for the order, the staged messages are the call's.
     assert 32 * capacity <= 20 * 2 * capacity + 256
-    assert occupancy(taken, capacity).warps >= {64: 24, 128: 24, 256: 20, 512: 12}[capacity]
+    assert occupancy(taken, capacity).blocks == BLOCKS[kernel][capacity]
 
 
 def test_occupancy_is_what_the_scarcest_resource_leaves():

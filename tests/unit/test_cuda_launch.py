@@ -14,11 +14,14 @@ from kernels.lob.cuda import calls, launch
 from kernels.lob.cuda.driver import Driver
 from kernels.lob.cuda.errors import CudaMissingError
 from kernels.lob.cuda.frame import frame_version
-from kernels.lob.cuda.source import PROCESS, kernel_source
+from kernels.lob.cuda.source import MARKET_STEP, PROCESS, kernel_source
 from kernels.lob.ffi import FfiVersionError
 from kernels.lob.host import empty_output
 from kernels.lob.oracle import Oracle
 from kernels.lob.spec import Book, LobConfig
+from kernels.lob.step import Market, MarketResult, new_market, run_market_step
+from market_models import zero_intelligence as zi
+from market_models.registry import get_flow
 from tests.support import cuda_host
 from tests.support.cuda_driver import FakeDriver, Frame
 from tests.support.engine_streams import assert_same, random_messages
@@ -79,6 +82,38 @@ def test_what_would_run_on_the_gpu_gives_the_oracles_bits(driver, handler, alias
         judge = Oracle(*CONFIG, reference_tick=5)
         assert_same(judge.apply(messages[b]), type(out)(*(field[b] for field in out)), f"market {b}")
         assert_same(judge.arrays(), Book(*(field[b] for field in new_books)), f"market {b}")
+
+
+def test_what_would_run_of_a_market_step_gives_the_numba_kernels_bits():
+    flow = get_flow("zero_intelligence")
+    driver = FakeDriver(calls.NUM_MARKET_WORDS)
+    handler = launch.make_market_step_launcher(64, MODES[1:], "market step", table_of(driver), VERSION)
+    config = LobConfig(64, 9, 3)  # the default modes, which every version of the numba kernel has
+    plain = launch.make_market_step_launcher(64, (0, 0), "market step", table_of(driver), VERSION)
+    shape, rng = (2, 3), np.random.default_rng(4)
+    markets = new_market(config, spec.empty_book(config, shape), seed=5, reference_tick=1000, inbox=7)
+    markets.seed[..., 1] = np.arange(6).reshape(shape)
+    sizes = rng.integers(1, 30, zi.NUM_SIZES)
+    params = zi.pack(rng.random(10) + 0.2, 1.5, rng.random(10) * 0.2 + 0.02, sizes, sizes)
+    inputs = [
+        np.zeros((*shape, 4, 8), np.int32),
+        np.tile(params, (*shape, 1)),
+        np.zeros((*shape, 0, 8), np.int32),
+        np.tile(np.array([80, 0], np.int32), (*shape, 1)),
+    ]
+    shapes = ((9, 8), (), (16,), (2, 3, 2), (2, 2, 6))
+    result = MarketResult(*(np.full((*shape, *tail), cuda_host.POISON, np.int32) for tail in shapes))
+    new_book = cuda_host.poisoned(markets.book)
+    new_inbox, new_meta = np.full_like(markets.inbox, 7), np.full_like(markets.meta, 7)
+    arguments = [*markets.book, markets.inbox, markets.meta, markets.seed, *inputs]
+    for launcher in (handler, plain):
+        assert Frame(arguments, [*new_book, new_inbox, new_meta, *result]).call(launcher.address) == 0
+    modes, none = (driver.launches[place].words[-2:].tolist() for place in (0, 1))
+    assert (modes, none) == ([3, 2], [0, 0]) and driver.launches[1].grid == (2, 1, 1)
+    cuda_host.host_kernel(MARKET_STEP, 64, flow.cuda_source_path)(driver.launches[1].words)
+    expected = run_market_step(flow.numba_sampler, config, markets, *inputs, num_learners=2)
+    assert_same(expected, result, "result")
+    assert_same(markets, Market(new_book, new_inbox, new_meta, markets.seed), "market")
 
 
 def test_no_books_are_no_launch(driver, handler):

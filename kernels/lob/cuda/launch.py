@@ -13,7 +13,26 @@ from numba.np.numpy_support import carray
 
 from kernels.lob._memory import INLINE, int64_view, stack_words
 from kernels.lob.cuda.calls import (
+    MARKET_AGENT_MESSAGES,
+    MARKET_BACKGROUND,
+    MARKET_BATCH,
+    MARKET_FLOW_PARAMS,
+    MARKET_INBOX,
+    MARKET_INBOX_SIZE,
+    MARKET_LEVELS,
+    MARKET_MAX_FILLS,
+    MARKET_META,
+    MARKET_NEW_BOOK,
+    MARKET_NUM_AGENT_MESSAGES,
+    MARKET_NUM_BACKGROUND,
+    MARKET_NUM_LEARNERS,
+    MARKET_NUM_PARAMS,
+    MARKET_QUEUE_MODEL,
+    MARKET_SELF_TRADE,
     NUM_BOOK_FIELDS,
+    NUM_MARKET_ARGUMENTS,
+    NUM_MARKET_RESULTS,
+    NUM_MARKET_WORDS,
     NUM_OUTPUT_FIELDS,
     NUM_PROCESS_WORDS,
     PROCESS_BATCH,
@@ -132,3 +151,38 @@ def make_process_launcher(
 def process_target(capacity: int, modes: tuple[int, int, int]) -> str:
     """Return the name under which the handler of `process` is registered; it repeats from process to process."""
     return "_".join(("bookswarm_cuda_process", str(capacity), *map(str, modes)))
+
+
+def make_market_step_launcher(
+    capacity: int, modes: tuple[int, int], name: str, table: np.ndarray, version: tuple[int, int]
+) -> LaunchHandler:
+    """Compile the handler of the market step for books of `capacity` and `modes` (self-trade, queue model).
+
+    Arguments and results are those of `kernels.lob.ffi.make_market_step_handler`.
+    """
+    self_trade, queue_model = modes
+
+    @njit(**INLINE)
+    def pack(frame, words):
+        for field in range(NUM_MARKET_ARGUMENTS):
+            words[field] = argument(frame, field)[0]
+        for field in range(NUM_MARKET_RESULTS):
+            words[MARKET_NEW_BOOK + field] = result(frame, field)[0]
+        words[MARKET_BATCH] = leading(argument(frame, MARKET_META), 1)
+        words[MARKET_INBOX_SIZE] = dimension(argument(frame, MARKET_INBOX), 1)
+        words[MARKET_NUM_AGENT_MESSAGES] = dimension(argument(frame, MARKET_AGENT_MESSAGES), 1)
+        words[MARKET_NUM_PARAMS] = dimension(argument(frame, MARKET_FLOW_PARAMS), 0)
+        words[MARKET_NUM_BACKGROUND] = dimension(argument(frame, MARKET_BACKGROUND), 1)
+        words[MARKET_MAX_FILLS] = dimension(result(frame, 8), 1)
+        words[MARKET_LEVELS] = dimension(result(frame, 11), 1)
+        words[MARKET_NUM_LEARNERS] = dimension(result(frame, 12), 2)
+        words[MARKET_SELF_TRADE] = self_trade
+        words[MARKET_QUEUE_MODEL] = queue_model
+        return words[MARKET_BATCH]
+
+    return compile_launcher(pack, name, NUM_MARKET_WORDS, WARPS[capacity], table, version)
+
+
+def market_step_target(flow_name: str, capacity: int, modes: tuple[int, int]) -> str:
+    """Return the name under which the handler of the market step with a flow is registered."""
+    return "_".join(("bookswarm_cuda_market_step", flow_name, str(capacity), *map(str, modes)))
