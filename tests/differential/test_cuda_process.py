@@ -142,7 +142,7 @@ def test_a_missing_sync_is_found(tmp_path, header, passage):
     kernel = host_build.build(broken, tmp_path)
     messages = random_messages(np.random.default_rng(0), 200)[None]
     with pytest.raises(host_build.RaceError, match="depend on which lane"):
-        cuda_host.process(spec.empty_book(CONFIG, (1,)), messages, CONFIG, kernel=kernel)
+        cuda_host.process(spec.empty_book(CONFIG, (1,)), messages, CONFIG, kernel=lambda words, _: kernel(words))
 
 
 def test_a_source_that_branches_on_a_value_of_a_lane_does_not_compile_for_the_host(tmp_path):

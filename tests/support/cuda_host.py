@@ -1,6 +1,7 @@
 """The CUDA kernels compiled for the host, on NumPy arrays: what tests call where no GPU is."""
 
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 
 from kernels.lob import spec
 from kernels.lob.cuda import calls, host_build
-from kernels.lob.cuda.host_build import HostKernel, WarpCounts
+from kernels.lob.cuda.host_build import HostKernel
 from kernels.lob.cuda.source import MARKET_STEP, PROCESS, kernel_source
 from kernels.lob.host import empty_output
 from kernels.lob.spec import Book, LobConfig, LobOutput
@@ -41,9 +42,12 @@ def process(
     reference_tick: int = 0,
     *,
     in_place: bool = False,
-    kernel: HostKernel | None = None,
-) -> tuple[Book, LobOutput, WarpCounts]:
-    """Run the process kernel on int32[B, M, 8]; `in_place` lets old and new books be the same memory."""
+    kernel: Callable[..., Any] | None = None,
+) -> tuple[Book, LobOutput, Any]:
+    """Run the process kernel on int32[B, M, 8]; `in_place` lets old and new books be the same memory.
+
+    `kernel(words, arrays)` runs instead of the host build where it is given; its answer is the third of the result.
+    """
     batch, num_messages = messages.shape[:2]
     books = Book(*(np.array(field, np.int32) for field in books))
     rows = np.ascontiguousarray(messages, np.int32)
@@ -51,7 +55,8 @@ def process(
     out = poisoned(empty_output(config, num_messages, (batch,)))
     reference = np.full(batch, reference_tick, np.int32)
     words = calls.process_words(books, rows, reference, new_books, out, config)
-    counts = (kernel or host_kernel(PROCESS, spec.validate_config(config).capacity))(words)
+    arrays = (*books, rows, reference, *new_books, *out)
+    counts = kernel(words, arrays) if kernel else host_kernel(PROCESS, spec.validate_config(config).capacity)(words)
     return new_books, out, counts
 
 
@@ -61,8 +66,15 @@ def one(batch: Any) -> Any:
 
 
 def market_step(
-    flow_source: str, config: LobConfig, market: Market, inputs: Any, *, num_learners: int = 1, in_place: bool = False
-) -> tuple[Market, MarketResult, WarpCounts]:
+    flow_source: str,
+    config: LobConfig,
+    market: Market,
+    inputs: Any,
+    *,
+    num_learners: int = 1,
+    in_place: bool = False,
+    kernel: Callable[..., Any] | None = None,
+) -> tuple[Market, MarketResult, Any]:
     """Run a step of B markets; `inputs` are agents' messages, flow parameters, background, horizon, each with B."""
     batch = len(market.meta)
     old = Market(Book(*(field.copy() for field in market.book)), *(field.copy() for field in market[1:]))
@@ -77,5 +89,6 @@ def market_step(
     )
     result = MarketResult(*(np.full((batch, *shape), POISON, np.int32) for shape in shapes))
     words = calls.market_words(old, inputs, new, result, config)
-    counts = host_kernel(MARKET_STEP, config.capacity, flow_source)(words)
+    arrays = (*old.book, *old[1:], *inputs, *new.book, *new[1:], *result)
+    counts = kernel(words, arrays) if kernel else host_kernel(MARKET_STEP, config.capacity, flow_source)(words)
     return new._replace(seed=old.seed), result, counts

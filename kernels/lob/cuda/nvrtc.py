@@ -30,6 +30,7 @@ class Compiled:
     source: KernelSource
     arch: str  # such as sm_90
     cubin: bytes
+    ptx: str
     log: str  # what ptxas says of registers, spills and memory
 
 
@@ -75,7 +76,8 @@ def compile_source(source: KernelSource, arch: str = "sm_90") -> Compiled:
         log = _text(library, program, "ProgramLog").rstrip(b"\0").decode(errors="replace").strip()
         if result != 0:
             raise CompileError(f"NVRTC refuses {source.kernel}.cu, capacity {source.capacity}, for {arch}: {log}")
-        return Compiled(source, arch, _text(library, program, "CUBIN"), log)
+        ptx = _text(library, program, "PTX").rstrip(b"\0").decode()
+        return Compiled(source, arch, _text(library, program, "CUBIN"), ptx, log)
     finally:
         library.nvrtcDestroyProgram(ctypes.byref(program))
 
