@@ -172,3 +172,34 @@ def test_a_machine_without_a_compiler_is_told_how_to_get_one(monkeypatch):
 def test_bad_arguments_are_refused_with_what_would_be_valid(arguments, message):
     with pytest.raises(ValueError, match=message):
         kernel_source(*arguments)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "capacity"),
+    [(name, capacity) for name in ("64x2000", "32x2000_ties", "32x2000_deep") for capacity in (128, 256, 512)],
+)
+def test_a_shared_stream_ends_as_its_file_says(data_dir, name, capacity):
+    from sim.replay_stream import LEVELS, read_stream
+
+    path = data_dir / "streams" / f"stream_{name}.npz"
+    if not path.is_file():
+        pytest.skip(f"{path} is not in the recorded data")
+    if name.endswith("deep") and capacity == 128:
+        pytest.skip("its books are deeper than 128 orders a side")
+    stream = read_stream(path)
+    config = LobConfig(capacity, 128, LEVELS)
+    books, _, _ = cuda_host.process(spec.empty_book(config, (len(stream.opening),)), stream.opening, config)
+    totals, fills = np.zeros((len(stream.opening), 3), np.uint32), []
+    for start in range(0, stream.messages.shape[1], 100):
+        part = stream.messages[:, start : start + 100]
+        books, out, _ = cuda_host.process(books, part, config, in_place=True)
+        sums = out.summary.astype(np.uint32)
+        totals[:, 0] += sums[:, spec.SUM_NUM_TRADES]
+        totals[:, 1] += sums[:, spec.SUM_TRADED_BUY_LOTS] + sums[:, spec.SUM_TRADED_SELL_LOTS]
+        totals[:, 2] += sums[:, spec.SUM_NOTIONAL_BUY] + sums[:, spec.SUM_NOTIONAL_SELL]
+        fills.append(out.num_fills)
+    np.testing.assert_array_equal(out.depth, stream.depth)
+    np.testing.assert_array_equal(totals, stream.totals.astype(np.uint64).astype(np.uint32))
+    assert not books.counters[:, [spec.NUM_REJECTED_FULL, spec.NUM_EVICTED, spec.NUM_FILLS_DROPPED]].any()
+    assert np.sum(fills) == len(stream.trades)
