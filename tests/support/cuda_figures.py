@@ -105,7 +105,6 @@ def main() -> None:
     issue = MULTIPROCESSORS * SM_90.issue_per_cycle * CLOCK_HZ
     if len(sys.argv) > 1:
         message, call, share = process_figures(Path(sys.argv[1]))
-        whole = message + call / CALL
         print(f"\nprocess: {message:.0f} PTX instructions a message, {call:.0f} a call; SASS/PTX {share:.2f}")
         limit = issue / (message + call / CALL) / 1e9
         print(f"limit of instruction issue: {limit:.2f} G messages/s, by the SASS share {limit / share:.2f}")
