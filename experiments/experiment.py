@@ -18,7 +18,7 @@ class MarketSettings:
     """The simulated market and the episode in it; fees are those of the calibration."""
 
     calibration: str = "amzn_2012_06_21_zi"  # a shipped name, or a path
-    backend: Literal["cpu", "xla"] = "cpu"
+    backend: Literal["cpu", "xla", "cuda"] = "cpu"
     capacity: Literal[64, 128, 256, 512] = 128
     pool_size: int = 256  # start states
     steps_per_episode: int = 256  # decisions

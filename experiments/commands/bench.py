@@ -23,7 +23,7 @@ def engine(
         Path | None, typer.Option("--stream", help=".npz stream; default: the data's stream_64x2000.")
     ] = None,
     books: Annotated[int, typer.Option(help="Books in parallel.", min=1)] = 1024,
-    backend: Annotated[Literal["cpu", "xla"], typer.Option(help="Engine to measure.")] = "cpu",
+    backend: Annotated[Literal["cpu", "xla", "cuda"], typer.Option(help="Engine to measure.")] = "cpu",
     json_mode: Json = False,
     quiet: Quiet = False,
     seed: Seed = None,
@@ -57,7 +57,7 @@ def default_stream() -> Path:
 def env(
     envs: Annotated[int, typer.Option(help="Environments in parallel.", min=1)] = 1024,
     steps: Annotated[int, typer.Option(help="Steps to time.", min=1)] = 200,
-    backend: Annotated[Literal["cpu", "xla"], typer.Option(help="Engine inside.")] = "cpu",
+    backend: Annotated[Literal["cpu", "xla", "cuda"], typer.Option(help="Engine inside.")] = "cpu",
     events_per_step: Annotated[int, typer.Option(help="Background events a decision.", min=1)] = 100,
     json_mode: Json = False,
     quiet: Quiet = False,

@@ -8,7 +8,7 @@ import typer
 from experiments.commands.options import Json, Quiet, Seed
 from experiments.console import CommandFailed, Output
 
-Backend = Literal["oracle", "xla", "cpu"]
+Backend = Literal["oracle", "xla", "cpu", "cuda"]
 _FAULTS = {"gaps": "gaps in the recording's updates", "crossed": "updates after which the recorded book is crossed"}
 
 
