@@ -6,7 +6,7 @@ constexpr int NS_PER_S = 1000000000;
 constexpr i64 NEVER = 0x7fffffffffffffffll;
 constexpr int ROW = spec::NUM_MESSAGE_COLUMNS;
 
-// The words of a market's meta, each lane with all of them.
+// The words of a market's meta: each lane with all of the engine's, and with one of the flow model's.
 struct Meta {
   int num_inbox;
   int clock_s;
@@ -16,6 +16,7 @@ struct Meta {
   int inbox_dropped;
   int reference_tick;
   int cursor;
+  Lanes<int> flow;  // word META_FLOW + lane, 0 past the last
 };
 
 // What a sampler draws from, but for the book.
@@ -67,12 +68,14 @@ LOB_FUNC void complete(Meta& meta, Message& m) {
 
 LOB_FUNC Meta load_meta(const int* from) {
   const Four first = read_only(from).load_four(0), second = read_only(from).load_four(1);
-  return {first.a, first.b, first.c, first.d, second.a, second.b, second.c, second.d};
+  const Lanes<int> flow = read_only(from + spec::META_FLOW).load_if(lane_id() < spec::NUM_FLOW_WORDS, lane_id(), 0);
+  return {first.a, first.b, first.c, first.d, second.a, second.b, second.c, second.d, flow};
 }
 
 LOB_FUNC void save_meta(const Meta& meta, int* to) {
   store_row(to, Four{meta.num_inbox, meta.clock_s, meta.clock_ns, meta.draw},
             Four{meta.next_order_id, meta.inbox_dropped, meta.reference_tick, meta.cursor});
+  Words(to + spec::META_FLOW).store_if(lane_id() < spec::NUM_FLOW_WORDS, lane_id(), meta.flow);
 }
 
 // Inbox: rows sorted by arrival, zeros past the last.

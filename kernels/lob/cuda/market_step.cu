@@ -3,7 +3,8 @@
 // The flow is sampled in here, because the next event depends on the book after the last one: `flow.cuh` is the source of
 // a flow model with
 //   template <int CAPACITY> Drawn sample_flow(const FlowInput&, const Book<CAPACITY>&, Meta&)
-// which sees slots below num_orders only, and changes no word of meta but the clock, the next order id and the cursor.
+// which sees slots below num_orders only, and changes no word of meta but the clock, the next order id, the cursor and the
+// flow's own.
 // Compiled once a capacity and flow, with LOB_CAPACITY, LOB_WARPS (a block) and LOB_BLOCKS (a multiprocessor)
 // defined.
 #include "prelude.cuh"
