@@ -8,12 +8,14 @@ from numba import njit, types
 
 from kernels.lob import spec
 from kernels.lob._lanes import WORD_BYTES
-from kernels.lob._memory import INLINE, compile_kernel, int32_view, int64_view
+from kernels.lob._levels import set_level
+from kernels.lob._memory import INLINE, RARE, compile_kernel, int32_view, int64_view
 from kernels.lob._slots import (
     CONTEXT_FILLS,
     CONTEXT_FILLS_MODE,
     CONTEXT_MAX_FILLS,
     CONTEXT_REFERENCE_TICK,
+    CONTEXT_SELF_TRADE,
     CONTEXT_SUMMARY,
     LEVEL_LOTS,
     NUM_CONTEXT,
@@ -42,10 +44,11 @@ KNOWN = _kind_mask(
     spec.REDUCE,
     spec.DELETE,
     spec.REPLACE,
+    spec.LEVEL_SET,
     spec.EXECUTE,
 )
 ENTERING = _kind_mask(spec.LIMIT, spec.MARKET, spec.IOC, spec.FOK, spec.POST_ONLY)
-PRICED = _kind_mask(spec.LIMIT, spec.IOC, spec.FOK, spec.POST_ONLY, spec.REPLACE)
+PRICED = _kind_mask(spec.LIMIT, spec.IOC, spec.FOK, spec.POST_ONLY, spec.REPLACE, spec.LEVEL_SET)
 RESTING = _kind_mask(spec.LIMIT, spec.POST_ONLY)
 PARTIAL = _kind_mask(spec.REDUCE, spec.EXECUTE)
 ANY_PRICE = 2**31 - 1  # above every key of a valid price
@@ -58,6 +61,7 @@ class Tape(NamedTuple):
     summary: np.ndarray  # int32[16], sums run in place
     owned_only: int  # spec.FILLS_ALL or spec.FILLS_OWNED
     reference_tick: int
+    self_trade: int  # spec.SELF_TRADE_*
 
 
 @njit(**INLINE)
@@ -68,6 +72,7 @@ def tape_of(context):
         int32_view(context[CONTEXT_SUMMARY], (spec.NUM_SUMMARY,)),
         context[CONTEXT_FILLS_MODE],
         context[CONTEXT_REFERENCE_TICK],
+        context[CONTEXT_SELF_TRADE],
     )
 
 
@@ -78,11 +83,11 @@ def invalid(kind, side, lots, price_tick, order_id, owner):  # noqa: PLR0911 - o
         return spec.BAD_KIND
     if side < 0 or side > 1:
         return spec.BAD_SIDE
-    if kind != spec.DELETE and (lots < 1 or lots > spec.MAX_LOTS):
+    if kind != spec.DELETE and (lots < (kind != spec.LEVEL_SET) or lots > spec.MAX_LOTS):
         return spec.BAD_LOTS
     if (PRICED >> kind) & 1 and (price_tick < -spec.MAX_ABS_PRICE_TICK or price_tick > spec.MAX_ABS_PRICE_TICK):
         return spec.BAD_PRICE
-    if order_id < 1:
+    if order_id < 1 and kind != spec.LEVEL_SET:
         return spec.BAD_ORDER_ID
     if owner < 0 and (ENTERING >> kind) & 1:
         return spec.BAD_OWNER
@@ -117,11 +122,37 @@ def record(book, tape, ordinal, price_tick, lots, maker_id, maker_owner, taker_i
 
 
 @njit(**INLINE)
+def is_prevented(tape, owner, maker_owner):
+    """Say whether self-trade prevention forbids a trade between these owners."""
+    return owner == maker_owner and owner != 0 and tape.self_trade != spec.SELF_TRADE_NONE
+
+
+@njit(**RARE)
+def prevent(book, policy, left, resting):
+    """Count a meeting of a taker with its own order; return the lots that (the taker, the resting order) lose."""
+    book.counters[spec.NUM_SELF_TRADES] += 1
+    done = min(left, resting)
+    if policy == spec.SELF_TRADE_CANCEL_TAKER:
+        done = left
+    elif policy == spec.SELF_TRADE_CANCEL_RESTING:
+        done = resting
+    book.counters[spec.LOTS_SELF_TRADE] += done
+    return (
+        done if policy != spec.SELF_TRADE_CANCEL_RESTING else 0,
+        done if policy != spec.SELF_TRADE_CANCEL_TAKER else 0,
+    )
+
+
+@njit(**INLINE)
 def match(book, tape, ordinal, side, lots, bound, order_id, owner):
-    """Match a taker on `side` against makers whose key for the taker's side is at most `bound`; return lots filled."""
+    """Match a taker on `side` against makers whose key for the taker's side is at most `bound`.
+
+    Return (lots filled, lots that may still rest, whether self-trade prevention stopped the taker).
+    """
     maker_side = 1 - side
-    slot = np.int64(book.num_orders[maker_side]) - 1
-    left = lots
+    count = np.int64(book.num_orders[maker_side])
+    slot = count - 1
+    left, filled, stopped, changed = lots, np.int64(0), False, False
     while left > 0 and slot >= 0:
         price = np.int64(book.price_tick[maker_side, slot])
         if key_of(side, price) > bound:
@@ -129,26 +160,36 @@ def match(book, tape, ordinal, side, lots, bound, order_id, owner):
         resting = np.int64(book.lots[maker_side, slot])
         done = min(left, resting)
         maker_id, maker_owner = np.int64(book.order_id[maker_side, slot]), np.int64(book.owner[maker_side, slot])
-        record(book, tape, ordinal, price, done, maker_id, maker_owner, order_id, owner, side)
-        left -= done
+        if is_prevented(tape, owner, maker_owner):
+            cancelled, done = prevent(book, tape.self_trade, left, resting)
+            left -= cancelled
+            stopped = tape.self_trade == spec.SELF_TRADE_CANCEL_TAKER
+        else:
+            record(book, tape, ordinal, price, done, maker_id, maker_owner, order_id, owner, side)
+            left -= done
+            filled += done
+        changed |= done > 0
         if done < resting:
             book.lots[maker_side, slot] = resting - done
             break
         clear(book, maker_side, slot)
         slot -= 1
-    if left < lots:
+    if changed:
         book.num_orders[maker_side] = slot + 1
         book.work[LEVEL_LOTS + maker_side] = best_level_lots(book, maker_side)
-    return lots - left
+    return filled, left, stopped
 
 
 @njit(**INLINE)
-def available(book, side, bound):
-    """Return the lots that a taker on `side` could get within `bound`."""
+def available(book, tape, side, bound, owner):
+    """Return the lots that a taker of `owner` on `side` could get within `bound`."""
     lots = np.int64(0)
     slot = book.num_orders[1 - side] - 1
     while slot >= 0 and key_of(side, book.price_tick[1 - side, slot]) <= bound:
-        lots += book.lots[1 - side, slot]
+        if not is_prevented(tape, owner, np.int64(book.owner[1 - side, slot])):
+            lots += book.lots[1 - side, slot]
+        elif tape.self_trade != spec.SELF_TRADE_CANCEL_RESTING:
+            break
         slot -= 1
     return lots
 
@@ -157,16 +198,18 @@ def available(book, side, bound):
 def enter(book, tape, ordinal, kind, side, lots, price_tick, order_id, owner):
     """Apply LIMIT, MARKET, IOC, FOK or POST_ONLY; return (reason, filled lots)."""
     bound = key_of(side, price_tick) if kind != spec.MARKET else ANY_PRICE
-    if kind == spec.FOK and available(book, side, bound) < lots:
+    if kind == spec.FOK and available(book, tape, side, bound, owner) < lots:
         return spec.FOK_UNFILLED, 0
     if kind == spec.POST_ONLY:
         top = book.num_orders[1 - side] - 1
         if top >= 0 and key_of(side, book.price_tick[1 - side, top]) <= bound:
             return spec.WOULD_CROSS, 0
-    filled = match(book, tape, ordinal, side, lots, bound, order_id, owner)
-    if filled == lots or not (RESTING >> kind) & 1:
+    filled, left, stopped = match(book, tape, ordinal, side, lots, bound, order_id, owner)
+    if stopped:
+        return spec.SELF_TRADE, filled
+    if left == 0 or not (RESTING >> kind) & 1:
         return spec.OK, filled
-    return rest(book, side, lots - filled, price_tick, order_id, owner), filled
+    return rest(book, side, left, price_tick, order_id, owner), filled
 
 
 @njit(**INLINE)
@@ -175,6 +218,8 @@ def decide(book, tape, ordinal, kind, side, lots, price_tick, order_id, owner):
     reason = invalid(kind, side, lots, price_tick, order_id, owner)
     if reason != spec.OK:
         return reason, 0
+    if kind == spec.LEVEL_SET:
+        return set_level(book, side, lots, price_tick), 0
     if not (ENTERING >> kind) & 1:
         place = find(book, side, order_id)
         if place == 0:

@@ -27,7 +27,9 @@ CONTEXT_CAPACITY = 14
 CONTEXT_MAX_FILLS = 15
 CONTEXT_FILLS_MODE = 16
 CONTEXT_REFERENCE_TICK = 17
-NUM_CONTEXT = 18
+CONTEXT_SELF_TRADE = 18
+CONTEXT_QUEUE_MODEL = 19
+NUM_CONTEXT = 20
 PRICE_FIELD = 0
 ID_FIELD = 2
 NUM_ORDER_FIELDS = 4  # price_tick, lots, order_id, owner: the rows that move together
@@ -41,7 +43,7 @@ class Slots(NamedTuple):
     order_id: np.ndarray  # int32[2, O]
     owner: np.ndarray  # int32[2, O]
     num_orders: np.ndarray  # int32[2]
-    counters: np.ndarray  # int32[4]
+    counters: np.ndarray  # int32[8]
     work: np.ndarray  # int64[NUM_CONTEXT]
 
 
@@ -163,10 +165,10 @@ def make_room(book, side, price_tick):
     while slot < count and book.owner[side, slot] != 0:
         slot += 1
     if slot == count or key_of(side, price_tick) <= key_of(side, book.price_tick[side, slot]):
-        book.counters[spec.NUM_REJECTED_FULL] += 1
         return False
-    close_slot(book, side, slot)  # were it at the touch: the new order is better, so LEVEL_LOTS will be the new one's
     book.counters[spec.NUM_EVICTED] += 1
+    book.counters[spec.LOTS_EVICTED] += book.lots[side, slot]
+    close_slot(book, side, slot)  # were it at the touch: the new order is better, so LEVEL_LOTS will be the new one's
     return True
 
 
@@ -193,6 +195,8 @@ def insert(book, side, lots, price_tick, order_id, owner):
 def rest(book, side, lots, price_tick, order_id, owner):
     """Rest an order by the rule for full sides; return the reject reason."""
     if book.num_orders[side] == book.price_tick.shape[1] and not make_room(book, side, price_tick):
+        book.counters[spec.NUM_REJECTED_FULL] += 1
+        book.counters[spec.LOTS_REJECTED_FULL] += lots
         return spec.SIDE_FULL
     insert(book, side, lots, price_tick, order_id, owner)
     return spec.OK

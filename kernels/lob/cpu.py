@@ -16,7 +16,7 @@ from kernels.lob._messages import messages_kernel
 from kernels.lob._slots import NUM_CONTEXT, begin, book_of, clear_fills, point_at_book, write_depth, write_touch
 
 # Words of the call that `process_kernel` takes: addresses of the fields of `spec.Book` (0-5), messages, reference
-# ticks, fields of `spec.LobOutput` (8-13), then sizes and the fills mode.
+# ticks, fields of `spec.LobOutput` (8-13), then sizes and modes.
 CALL_MESSAGES = 6
 CALL_REFERENCE = 7
 CALL_OUTPUT = 8
@@ -27,7 +27,9 @@ CALL_NUM_MESSAGES = 16
 CALL_MAX_FILLS = 17
 CALL_LEVELS = 18
 CALL_FILLS_MODE = 19
-NUM_CALL_WORDS = 20
+CALL_SELF_TRADE = 20
+CALL_QUEUE_MODEL = 21
+NUM_CALL_WORDS = 22
 
 
 @cache
@@ -47,6 +49,8 @@ def process_kernel() -> Any:
         context = int64_view(context_address, (NUM_CONTEXT,))
         context[_slots.CONTEXT_MAX_FILLS] = max_fills
         context[_slots.CONTEXT_FILLS_MODE] = call[CALL_FILLS_MODE]
+        context[_slots.CONTEXT_SELF_TRADE] = call[CALL_SELF_TRADE]
+        context[_slots.CONTEXT_QUEUE_MODEL] = call[CALL_QUEUE_MODEL]
         for b in range(call[CALL_BATCH]):
             point_at_book(context, call, b, call[CALL_CAPACITY])
             context[_slots.CONTEXT_FILLS] = call[CALL_OUTPUT + 2] + b * 32 * max_fills
@@ -74,27 +78,28 @@ def process_kernel() -> Any:
 
 
 def _call_words(
-    books: spec.Book, messages: np.ndarray, reference_tick: np.ndarray, out: spec.LobOutput, fills_mode: int
+    books: spec.Book, messages: np.ndarray, reference_tick: np.ndarray, out: spec.LobOutput, config: spec.LobConfig
 ) -> np.ndarray:
     batch, num_messages = messages.shape[:2]
-    sizes = (batch, books.lots.shape[-1], num_messages, out.fills.shape[-2], out.depth.shape[-2], fills_mode)
+    sizes = (batch, books.lots.shape[-1], num_messages, out.fills.shape[-2], out.depth.shape[-2])
+    modes = (config.fills_mode, config.self_trade, config.queue_model)
     addresses = [field.ctypes.data for field in (*books, messages, reference_tick, *out)]
-    return np.array([*addresses, *sizes], np.int64)
+    return np.array([*addresses, *sizes, *modes], np.int64)
 
 
 def process_markets(
-    books: spec.Book, messages: np.ndarray, reference_tick: np.ndarray, out: spec.LobOutput, fills_mode: int
+    books: spec.Book, messages: np.ndarray, reference_tick: np.ndarray, out: spec.LobOutput, config: spec.LobConfig
 ) -> None:
     """Apply messages int32[B, M, 8] to B books in place and write `out`.
 
     Every array is C-contiguous int32 with the leading axis B; `kernels.lob.host` checks that.
     """
-    words = _call_words(books, messages, reference_tick, out, fills_mode)
+    words = _call_words(books, messages, reference_tick, out, config)
     process_kernel()(words.ctypes.data)
 
 
 def trace_depth(
-    books: spec.Book, groups: np.ndarray, reference_tick: np.ndarray, out: spec.LobOutput, fills_mode: int
+    books: spec.Book, groups: np.ndarray, reference_tick: np.ndarray, out: spec.LobOutput, config: spec.LobConfig
 ) -> np.ndarray:
     """Apply groups int32[N, G, 8] one after the other to the one book of a batch of one; `out` is scratch.
 
@@ -102,7 +107,7 @@ def trace_depth(
     """
     num_groups = groups.shape[0]
     depth = np.empty((num_groups, *out.depth.shape[1:]), np.int32)
-    words = _call_words(books, groups[:1], reference_tick, out._replace(depth=depth), fills_mode)
+    words = _call_words(books, groups[:1], reference_tick, out._replace(depth=depth), config)
     kernel, address = process_kernel(), words.ctypes.data
     row_bytes, depth_bytes = groups[:1].nbytes, depth[:1].nbytes
     for _ in range(num_groups):

@@ -219,13 +219,15 @@ def compile_handler(body: Any, name: str, version: tuple[int, int]) -> Handler:
     return Handler(handler, name)
 
 
-def make_process_handler(fills_mode: int, version: tuple[int, int]) -> Handler:
+def make_process_handler(modes: tuple[int, int, int], version: tuple[int, int]) -> Handler:
     """Compile the handler of `process`.
 
     Arguments: the six book fields, messages, reference tick. Results: the six book fields, then `spec.LobOutput`.
-    Shapes are read from the buffers, so one handler serves every configuration of a fills mode.
+    Shapes are read from the buffers, so one handler serves every configuration of `modes` (fills mode, self-trade
+    policy, queue model).
     """
     kernel = cpu.process_kernel()
+    fills_mode, self_trade, queue_model = modes
 
     @njit(**INLINE)
     def body(frame):
@@ -240,6 +242,8 @@ def make_process_handler(fills_mode: int, version: tuple[int, int]) -> Handler:
         call[cpu.CALL_MAX_FILLS] = dimension(result(frame, 8), 1)
         call[cpu.CALL_LEVELS] = dimension(result(frame, 11), 1)
         call[cpu.CALL_FILLS_MODE] = fills_mode
+        call[cpu.CALL_SELF_TRADE] = self_trade
+        call[cpu.CALL_QUEUE_MODEL] = queue_model
         call[cpu.CALL_MESSAGES] = messages[0]
         call[cpu.CALL_REFERENCE] = argument(frame, 7)[0]
         book_results(frame, call, batch, capacity)
@@ -247,16 +251,22 @@ def make_process_handler(fills_mode: int, version: tuple[int, int]) -> Handler:
             call[cpu.CALL_OUTPUT + field] = result(frame, NUM_BOOK_FIELDS + field)[0]
         kernel(address)
 
-    return compile_handler(body, f"bookswarm_process_{fills_mode}", version)
+    return compile_handler(body, process_target(modes), version)
 
 
-def make_market_step_handler(sampler: Any, name: str, version: tuple[int, int]) -> Handler:
-    """Compile the handler of the market step around `sampler`.
+def process_target(modes: tuple[int, int, int]) -> str:
+    """Return the name under which the handler of `modes` is registered."""
+    return "bookswarm_process_" + "_".join(map(str, modes))
+
+
+def make_market_step_handler(sampler: Any, name: str, modes: tuple[int, int], version: tuple[int, int]) -> Handler:
+    """Compile the handler of the market step around `sampler`, with `modes` (self-trade policy, queue model).
 
     Arguments: the fields of the book, inbox, meta, seed, agent messages, flow parameters, background, horizon.
     Results: the fields of the book, inbox, meta, then `step.MarketResult`.
     """
     kernel = step.market_step_kernel(sampler)
+    self_trade, queue_model = modes
 
     @njit(**INLINE)
     def body(frame):
@@ -283,6 +293,8 @@ def make_market_step_handler(sampler: Any, name: str, version: tuple[int, int]) 
         call[step.CALL_MAX_FILLS] = dimension(result(frame, NUM_MARKET_ALIASES), 1)
         call[step.CALL_LEVELS] = dimension(result(frame, NUM_MARKET_ALIASES + 3), 1)
         call[step.CALL_NUM_LEARNERS] = dimension(result(frame, NUM_MARKET_ALIASES + 4), 2)
+        call[step.CALL_SELF_TRADE] = self_trade
+        call[step.CALL_QUEUE_MODEL] = queue_model
         kernel(address)
 
     return compile_handler(body, name, version)

@@ -57,7 +57,7 @@ def process_batch(
     if backend == "cpu":
         from kernels.lob import cpu
 
-        cpu.process_markets(books, rows, reference, out, config.fills_mode)
+        cpu.process_markets(books, rows, reference, out, config)
     elif backend == "oracle":
         _process_with_oracle(books, rows, reference, out, config)
     else:
@@ -130,7 +130,7 @@ class HostBook:
 
             reference = np.array([self.reference_tick], np.int32)
             out = empty_output(config, rows.shape[1], (1,))
-            return cpu.trace_depth(self._books, rows, reference, out, config.fills_mode)
+            return cpu.trace_depth(self._books, rows, reference, out, config)
         depth = np.zeros((rows.shape[0], 2, levels, 2), np.int32)
         for index in range(rows.shape[0]):
             _, out = process_batch(self._books, rows[index][None], config, self.backend, self.reference_tick)

@@ -60,7 +60,9 @@ CALL_NUM_BACKGROUND = 23
 CALL_MAX_FILLS = 24
 CALL_LEVELS = 25
 CALL_NUM_LEARNERS = 26
-NUM_CALL_WORDS = 27
+CALL_SELF_TRADE = 27
+CALL_QUEUE_MODEL = 28
+NUM_CALL_WORDS = 29
 
 
 class Market(NamedTuple):
@@ -174,6 +176,8 @@ def market_step_kernel(sampler: Any) -> Any:
         context = int64_view(context_address, (NUM_CONTEXT,))
         context[_slots.CONTEXT_MAX_FILLS] = max_fills
         context[_slots.CONTEXT_FILLS_MODE] = spec.FILLS_OWNED
+        context[_slots.CONTEXT_SELF_TRADE] = call[CALL_SELF_TRADE]
+        context[_slots.CONTEXT_QUEUE_MODEL] = call[CALL_QUEUE_MODEL]
         for b in range(call[CALL_BATCH]):
             point_at_book(context, call, b, call[CALL_CAPACITY])
             meta = int32_view(call[CALL_META] + b * 32, (spec.NUM_META,))
@@ -287,6 +291,8 @@ def run_market_step(
         config.max_fills,
         config.depth_levels,
         num_learners,
+        config.self_trade,
+        config.queue_model,
     )
     words = np.array([*(array.ctypes.data for array in arrays), *sizes], np.int64)
     market_step_kernel(sampler)(words.ctypes.data)

@@ -47,10 +47,8 @@ def book_shapes(config: LobConfig) -> list[jax.ShapeDtypeStruct]:
 
 def make_process(config: LobConfig) -> Process:
     """Return `process(book, messages int32[M, 8], reference_tick int32[])` of one market for the CPU."""
-    target = register(
-        f"bookswarm_process_{config.fills_mode}",
-        lambda version: ffi.make_process_handler(config.fills_mode, version),
-    )
+    modes = (config.fills_mode, config.self_trade, config.queue_model)
+    target = register(ffi.process_target(modes), lambda version: ffi.make_process_handler(modes, version))
 
     def process(book: Book, messages: jax.Array, reference_tick: jax.Array) -> tuple[Book, LobOutput]:
         num_messages = messages.shape[-2]
@@ -79,18 +77,18 @@ def make_process(config: LobConfig) -> Process:
 
 
 @cache
-def _market_step_target(flow_name: str, sampler: Any) -> str:
+def _market_step_target(flow_name: str, sampler: Any, modes: tuple[int, int]) -> str:
     """Return the target of a sampler; its name repeats from process to process, for JAX's compilation cache."""
-    name = f"bookswarm_market_step_{flow_name}"
+    name = "_".join(("bookswarm_market_step", flow_name, *map(str, modes)))
     while name in _HANDLERS:  # another sampler of that name
         name += "_"
-    return register(name, lambda version: ffi.make_market_step_handler(sampler, name, version))
+    return register(name, lambda version: ffi.make_market_step_handler(sampler, name, modes, version))
 
 
 def make_market_step(config: MarketConfig, flow: Flow) -> MarketStep:
     """Return `step(state, agent_messages, flow_params, background, horizon)` of one market for the CPU."""
-    target = _market_step_target(flow.name, flow.numba_sampler)
     lob = config.lob
+    target = _market_step_target(flow.name, flow.numba_sampler, (lob.self_trade, lob.queue_model))
     outputs = [
         jax.ShapeDtypeStruct(shape, np.int32)
         for shape in (

@@ -47,7 +47,20 @@ def test_every_kind_and_every_invalid_word_gives_the_oracles_book_and_output(fil
     config = CONFIG._replace(fills_mode=fills_mode)
     _, outputs = run_both(stack(random_messages, 1500, seeds=range(NUM_BOOKS)), 40, config)
     reasons = np.concatenate([out.reason.ravel() for out in outputs])
-    assert set(range(spec.NUM_REASONS)) - {spec.SIDE_FULL} <= set(reasons.tolist())
+    assert set(range(spec.NUM_REASONS)) - {spec.SIDE_FULL, spec.SELF_TRADE} <= set(reasons.tolist())
+
+
+@pytest.mark.parametrize("self_trade", range(len(spec.SELF_TRADE_NAMES)))
+@pytest.mark.parametrize("queue_model", range(len(spec.QUEUE_NAMES)))
+def test_every_self_trade_policy_and_queue_model_gives_the_oracles_bits(self_trade, queue_model):
+    config = CONFIG._replace(self_trade=self_trade, queue_model=queue_model)
+    calm = stack(lambda rng: random_messages(rng, 600, span=3, owners=2), seeds=range(80, 84))
+    books, _ = run_both(calm, 12, config)
+    assert (books.counters[:, spec.NUM_SELF_TRADES] > 0).all() == (self_trade != spec.SELF_TRADE_NONE)
+    run_both(
+        stack(lambda rng: random_messages(rng, 400, span=1, max_lots=spec.MAX_LOTS), seeds=range(84, 86)), 4, config
+    )
+    run_both(stack(filling_messages, 600, CONFIG.capacity, seeds=range(86, 88)), 6, config)
 
 
 def test_one_message_a_call_gives_the_same_bits_as_many_so_lazy_deletion_does_not_show():
@@ -152,7 +165,8 @@ def test_the_handler_is_right_even_where_xla_does_not_alias_its_buffers():
     messages = stack(random_messages, 100, seeds=range(NUM_BOOKS))
     opening = on_host(stack(random_messages, 50, seeds=range(5, 9)))[0]
     books = jax.tree.map(jnp.array, opening)
-    target = cpu.register("bookswarm_process_0", lambda version: ffi.make_process_handler(spec.FILLS_ALL, version))
+    modes = (spec.FILLS_ALL, spec.SELF_TRADE_NONE, spec.QUEUE_BACK_FIRST)
+    target = cpu.register(ffi.process_target(modes), lambda version: ffi.make_process_handler(modes, version))
     shapes = [jax.ShapeDtypeStruct(leaf.shape, np.int32) for leaf in jax.tree.leaves(on_host(messages))]
     results = jax.jit(jax.ffi.ffi_call(target, shapes))(*books, messages, jnp.zeros(NUM_BOOKS, jnp.int32))
     expected = process_batch(opening, messages, CONFIG, "cpu")

@@ -10,7 +10,8 @@ _KINDS = (
     [spec.LIMIT] * 6
     + [spec.MARKET, spec.IOC, spec.FOK, spec.POST_ONLY, spec.NOP]
     + [spec.REDUCE, spec.DELETE, spec.REPLACE] * 2
-    + [spec.EXECUTE, spec.LEVEL_SET, 11, -1]
+    + [spec.EXECUTE, 11, -1]
+    + [spec.LEVEL_SET] * 4
 )
 _BAD_WORDS = (-1, 0, 2, 2**30, 2**30 + 1, 2**31 - 1, -(2**31), -(2**30), -(2**30) - 1)
 
@@ -43,7 +44,7 @@ def filling_messages(rng: np.random.Generator, num_messages: int, capacity: int)
     """Return int32[M, 8] that fill both sides, mostly with background orders, and press on: evictions, SIDE_FULL."""
     out = np.zeros((num_messages, spec.NUM_MESSAGE_COLUMNS), np.int32)
     out[:, spec.KIND] = rng.choice(
-        [spec.LIMIT] * 12 + [spec.POST_ONLY, spec.DELETE, spec.REPLACE, spec.MARKET], num_messages
+        [spec.LIMIT] * 12 + [spec.POST_ONLY, spec.DELETE, spec.REPLACE, spec.MARKET, spec.LEVEL_SET], num_messages
     )
     side = rng.integers(0, 2, num_messages)
     out[:, spec.SIDE] = side

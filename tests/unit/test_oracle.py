@@ -14,6 +14,7 @@ from kernels.lob.spec import (
     EXECUTE,
     FOK,
     IOC,
+    LEVEL_SET,
     LIMIT,
     MARKET,
     NOP,
@@ -52,6 +53,11 @@ def resting(book, side):
     count = int(book.book.num_orders[side])
     fields = (book.book.price_tick, book.book.lots, book.book.order_id, book.book.owner)
     return list(zip(*(field[side, :count][::-1].tolist() for field in fields), strict=True))
+
+
+def counted(book):
+    """Return the counters that are not 0."""
+    return {word: int(value) for word, value in enumerate(book.book.counters) if value}
 
 
 def fills(out):
@@ -155,7 +161,7 @@ def test_replace_on_a_full_side_reuses_the_orders_own_slot(make):
     book = make(*(msg(LIMIT, BUY, 1, i, i + 1) for i in range(64)))
     out = apply(book, msg(REPLACE, BUY, 9, -5, 1))
     assert out.reason.tolist() == [spec.OK] and resting(book, BUY)[-1] == (-5, 9, 1, 0)
-    assert book.book.counters.tolist() == [0, 0, 0, 0]
+    assert counted(book) == {}
 
 
 def test_execute_fills_a_named_order_wherever_it_is_in_the_queue(make):
@@ -179,7 +185,10 @@ def test_nop_does_nothing_whatever_its_other_words_say(make):
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
-        (msg(spec.LEVEL_SET, BUY, 1, 1, 1), spec.BAD_KIND),
+        (msg(LEVEL_SET, 2, -1, 1, 1), spec.BAD_SIDE),
+        (msg(LEVEL_SET, BUY, -1, 2**30 + 1, 1), spec.BAD_LOTS),
+        (msg(LEVEL_SET, SELL, 2**30 + 1, 1, 1), spec.BAD_LOTS),
+        (msg(LEVEL_SET, BUY, 0, -(2**30) - 1, 0, -1), spec.BAD_PRICE),
         (msg(11, 7, -1, 1, 1), spec.BAD_KIND),
         (msg(-1, BUY, 1, 1, 1), spec.BAD_KIND),
         (msg(2**31 - 1, BUY, 1, 1, 1), spec.BAD_KIND),
@@ -213,8 +222,7 @@ def test_a_bad_message_is_rejected_with_the_first_reason_that_applies_and_change
     out = apply(book, message)
     assert out.reason.tolist() == [reason] and out.filled_lots.tolist() == [0]
     assert all((old == new).all() for old, new in zip(before, book.book[:5], strict=True))
-    unknown = int(reason == spec.UNKNOWN_ORDER)
-    assert book.book.counters.tolist() == [0, 0, unknown, 0]
+    assert counted(book) == ({spec.NUM_UNKNOWN_CANCEL: 1} if reason == spec.UNKNOWN_ORDER else {})
     assert out.summary[spec.SUM_EVENTS] == 1
 
 
@@ -248,7 +256,7 @@ def test_a_better_order_evicts_the_worst_background_order_of_a_full_side_and_it_
     out = apply(book, msg(LIMIT, BUY, 3, 5, 99, 2))
     assert out.reason.tolist() == [spec.OK]
     assert resting(book, BUY)[-6:] == [(5, 1, 6, 0), (5, 3, 99, 2), *((i, 1, i + 1, 0) for i in (4, 3, 2, 1))]
-    assert book.book.counters.tolist() == [0, 1, 0, 0]
+    assert counted(book) == {spec.NUM_EVICTED: 1, spec.LOTS_EVICTED: 1}
 
 
 def test_within_the_worst_price_the_youngest_background_order_is_evicted(make):
@@ -261,7 +269,7 @@ def test_an_order_that_is_not_better_than_the_worst_background_order_is_dropped_
     book = make(*full_side())
     out = apply(book, msg(LIMIT, BUY, 3, 0, 98), msg(POST_ONLY, BUY, 3, -1, 99, 5))
     assert out.reason.tolist() == [spec.SIDE_FULL] * 2
-    assert book.book.counters.tolist() == [2, 0, 0, 0]
+    assert counted(book) == {spec.NUM_REJECTED_FULL: 2, spec.LOTS_REJECTED_FULL: 6}
     assert out.summary[spec.SUM_OWN_REJECTS] == 1
 
 
@@ -291,7 +299,161 @@ def test_a_deleted_order_makes_room_within_the_same_call(make):
     book = make(*full_side(owner=1))
     out = apply(book, msg(DELETE, BUY, 0, 0, 30), msg(LIMIT, BUY, 3, -5, 99), msg(LIMIT, BUY, 3, -4, 98))
     assert out.reason.tolist() == [spec.OK, spec.OK, spec.OK]
-    assert resting(book, BUY)[-1] == (-4, 3, 98, 0) and book.book.counters.tolist() == [0, 1, 0, 0]
+    assert resting(book, BUY)[-1] == (-4, 3, 98, 0)
+    assert counted(book) == {spec.NUM_EVICTED: 1, spec.LOTS_EVICTED: 3}
+
+
+def test_the_lots_lost_on_a_full_side_are_counted_without_what_had_matched(make):
+    book = make(*full_side(owner=1), msg(LIMIT, SELL, 2, 100, 77))
+    apply(book, msg(LIMIT, BUY, 30, 100, 99), msg(LEVEL_SET, BUY, 7, 200))
+    assert counted(book) == {spec.NUM_REJECTED_FULL: 2, spec.LOTS_REJECTED_FULL: 28 + 7}
+
+
+# Levels of anonymous liquidity.
+
+
+def queued_level(make, model):
+    """Ask level 10: anonymous 6, our 5, a background 3, our 2, anonymous 4; one better and one worse level."""
+    config = CONFIG._replace(queue_model=model)
+    return make(
+        msg(LEVEL_SET, SELL, 6, 10),
+        msg(LIMIT, SELL, 5, 10, 21, 1),
+        msg(LIMIT, SELL, 3, 10, 22),
+        msg(LIMIT, SELL, 2, 10, 23, 1),
+        msg(LEVEL_SET, SELL, 13, 10),
+        msg(LEVEL_SET, SELL, 1, 9, 5, 5),
+        msg(LEVEL_SET, SELL, 1, 11),
+        config=config,
+    )
+
+
+def test_a_level_that_grows_joins_behind_our_orders_and_grows_in_place_at_the_back(make):
+    book = queued_level(make, spec.QUEUE_BACK_FIRST)
+    level = [(10, 6, 0, 0), (10, 5, 21, 1), (10, 3, 22, 0), (10, 2, 23, 1), (10, 4, 0, 0)]
+    assert resting(book, SELL) == [(9, 1, 0, 0), *level, (11, 1, 0, 0)]
+    out = apply(book, msg(LEVEL_SET, SELL, 20, 10), msg(LEVEL_SET, SELL, 20, 10))
+    assert resting(book, SELL)[5] == (10, 11, 0, 0) and out.reason.tolist() == [spec.OK] * 2
+    assert out.filled_lots.tolist() == [0, 0] and out.depth[1, 1].tolist() == [10, 27]
+
+
+@pytest.mark.parametrize(
+    ("model", "lots", "kept"),
+    [
+        (spec.QUEUE_BACK_FIRST, 8, [6, 2, 0]),
+        (spec.QUEUE_BACK_FIRST, 6, [6, 0, 0]),
+        (spec.QUEUE_FRONT_FIRST, 8, [1, 3, 4]),
+        (spec.QUEUE_FRONT_FIRST, 3, [0, 0, 3]),
+        (spec.QUEUE_PROPORTIONAL, 8, [4, 2, 2]),  # marks ceil(6 x 8 / 13), ceil(9 x 8 / 13), 8
+        (spec.QUEUE_PROPORTIONAL, 1, [1, 0, 0]),
+        (spec.QUEUE_PROPORTIONAL, 12, [6, 3, 3]),
+    ],
+)
+def test_a_level_that_shrinks_loses_lots_where_the_queue_model_says_and_our_orders_stay(make, model, lots, kept):
+    book = queued_level(make, model)
+    out = apply(book, msg(LEVEL_SET, SELL, lots, 10))
+    names = [(0, 0), (22, 0), (0, 0)]
+    anonymous = [(10, left, *name) for left, name in zip(kept, names, strict=True)]
+    level = [anonymous[0], (10, 5, 21, 1), anonymous[1], (10, 2, 23, 1), anonymous[2]]
+    assert resting(book, SELL) == [(9, 1, 0, 0), *(order for order in level if order[1]), (11, 1, 0, 0)]
+    assert out.reason.tolist() == [spec.OK] and int(out.num_fills) == 0
+
+
+@pytest.mark.parametrize("model", range(3))
+def test_an_emptied_level_keeps_our_orders_and_an_absent_level_emptied_is_nothing(make, model):
+    book = queued_level(make, model)
+    apply(book, msg(LEVEL_SET, SELL, 0, 10), msg(LEVEL_SET, SELL, 0, 9), msg(LEVEL_SET, SELL, 0, 77))
+    assert resting(book, SELL) == [(10, 5, 21, 1), (10, 2, 23, 1), (11, 1, 0, 0)]
+    assert counted(book) == {}
+
+
+def test_a_level_never_matches_and_no_message_finds_its_orders_by_id(make):
+    book = make(msg(LIMIT, SELL, 5, 10, 1, 2), msg(LEVEL_SET, BUY, 4, 12))
+    assert resting(book, SELL) == [(10, 5, 1, 2)] and resting(book, BUY) == [(12, 4, 0, 0)]
+    out = apply(book, msg(DELETE, BUY, 0, 0, 0), msg(IOC, SELL, 3, 12, 9))
+    assert out.reason.tolist() == [spec.BAD_ORDER_ID, spec.OK]
+    assert fills(out) == [(1, 12, 3, 0, 9, 0, 0, SELL)]
+
+
+def test_a_print_eats_the_queue_ahead_of_us_before_it_reaches_us(make):
+    book = make(msg(LEVEL_SET, BUY, 6, 10), msg(POST_ONLY, BUY, 5, 10, 7, 1), msg(LEVEL_SET, BUY, 9, 10))
+    out = apply(book, msg(LEVEL_SET, BUY, 4, 10), msg(IOC, SELL, 7, 10, 50))
+    assert fills(out) == [(1, 10, 4, 0, 50, 0, 0, SELL), (1, 10, 3, 7, 50, 1, 0, SELL)]
+
+
+# Self-trade prevention.
+
+
+def own_queue(make, policy):
+    """Asks 10: a stranger's 3, our 4, a stranger's 5; ask 11: our 6."""
+    rows = [(3, 10, 1, 2), (4, 10, 2, 1), (5, 10, 3, 0), (6, 11, 4, 1)]
+    config = CONFIG._replace(self_trade=policy)
+    return make(*(msg(LIMIT, SELL, *row) for row in rows), config=config)
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason", "filled", "asks", "bids", "counters"),
+    [
+        (spec.SELF_TRADE_NONE, spec.OK, 10, [(10, 2, 3, 0), (11, 6, 4, 1)], [], {}),
+        (spec.SELF_TRADE_CANCEL_RESTING, spec.OK, 8, [(11, 6, 4, 1)], [(10, 2, 9, 1)], (1, 4)),
+        (
+            spec.SELF_TRADE_CANCEL_TAKER,
+            spec.SELF_TRADE,
+            3,
+            [(10, 4, 2, 1), (10, 5, 3, 0), (11, 6, 4, 1)],
+            [],
+            (1, 7),
+        ),
+        (spec.SELF_TRADE_DECREMENT, spec.OK, 6, [(10, 2, 3, 0), (11, 6, 4, 1)], [], (1, 4)),
+    ],
+)
+def test_a_taker_that_meets_its_own_order(make, policy, reason, filled, asks, bids, counters):
+    book = own_queue(make, policy)
+    out = apply(book, msg(LIMIT, BUY, 10, 10, 9, 1))
+    assert out.reason.tolist() == [reason] and out.filled_lots.tolist() == [filled]
+    assert resting(book, SELL) == asks and resting(book, BUY) == bids
+    named = {spec.NUM_SELF_TRADES: counters[0], spec.LOTS_SELF_TRADE: counters[1]} if counters else {}
+    assert counted(book) == named
+    assert out.summary[spec.SUM_OWN_REJECTS] == (reason != spec.OK)
+
+
+def test_decrement_leaves_the_rest_of_a_larger_resting_order_and_counts_once(make):
+    book = own_queue(make, spec.SELF_TRADE_DECREMENT)
+    out = apply(book, msg(IOC, BUY, 5, 10, 9, 1))
+    assert out.filled_lots.tolist() == [3] and resting(book, SELL)[0] == (10, 2, 2, 1)
+    assert counted(book) == {spec.NUM_SELF_TRADES: 1, spec.LOTS_SELF_TRADE: 2}
+
+
+@pytest.mark.parametrize(
+    ("policy", "most"),
+    [
+        (spec.SELF_TRADE_NONE, 18),
+        (spec.SELF_TRADE_CANCEL_RESTING, 8),
+        (spec.SELF_TRADE_CANCEL_TAKER, 3),
+        (spec.SELF_TRADE_DECREMENT, 3),
+    ],
+)
+def test_fill_or_kill_counts_only_what_the_policy_lets_it_have(make, policy, most):
+    book = own_queue(make, policy)
+    before = resting(book, SELL)
+    out = apply(book, msg(FOK, BUY, most + 1, 11, 8, 1))
+    assert out.reason.tolist() == [spec.FOK_UNFILLED] and resting(book, SELL) == before and counted(book) == {}
+    out = apply(book, msg(FOK, BUY, most, 11, 9, 1))
+    assert out.reason.tolist() == [spec.OK] and out.filled_lots.tolist() == [most]
+
+
+@pytest.mark.parametrize("policy", range(4))
+def test_background_orders_and_strangers_trade_whatever_the_policy(make, policy):
+    book = make(msg(LIMIT, SELL, 3, 10, 1, 0), msg(LIMIT, SELL, 3, 10, 2, 2), config=CONFIG._replace(self_trade=policy))
+    out = apply(book, msg(MARKET, BUY, 3, 0, 8, 0), msg(MARKET, BUY, 3, 0, 9, 1))
+    assert out.filled_lots.tolist() == [3, 3] and counted(book) == {}
+
+
+def test_a_replace_that_re_enters_obeys_the_policy_of_the_resting_orders_owner(make):
+    book = own_queue(make, spec.SELF_TRADE_CANCEL_TAKER)
+    apply(book, msg(LIMIT, BUY, 10, 5, 30, 1), msg(DELETE, SELL, 0, 0, 1))
+    out = apply(book, msg(REPLACE, BUY, 10, 10, 30, 0))
+    assert out.reason.tolist() == [spec.SELF_TRADE] and resting(book, BUY) == []
+    assert counted(book) == {spec.NUM_SELF_TRADES: 1, spec.LOTS_SELF_TRADE: 10}
 
 
 # Fills, depth, summary, own orders.
