@@ -1,7 +1,7 @@
 """The differential soak: the backends against each other word by word, the oracle on a sample of the calls.
 
-A round is one seed: a profile of messages, a shape of book with its policies, BOOKS books, CALLS calls of MESSAGES. Round
-`seed` depends on `seed` alone, so a range of seeds can be split over machines and taken up again after an interruption.
+A round is one seed: a profile of messages, a shape of book with its policies, BOOKS books, CALLS calls of MESSAGES. It
+depends on its seed alone, so a range of seeds can be split over machines and taken up again after an interruption.
 """
 
 import json
@@ -189,8 +189,9 @@ def soak(
 ) -> dict[str, Any]:
     """Run rounds from `first_seed` until `messages` messages have gone through both backends; stop at a difference.
 
-    Returns `ok, backend, messages, wall_s, messages_per_s, first_seed, next_seed, rounds, difference, failing_stream` and
-    counts of what was met. `books` and `calls` shrink a round for tests. With `out_file` the result so far is written after every round, and `resume` goes on from it.
+    Returns `ok, backend, messages, wall_s, messages_per_s, first_seed, next_seed, rounds, difference, failing_stream`
+    and counts of what was met. `books` and `calls` shrink a round for tests. With `out_file` the result so far is
+    written after every round, and `resume` goes on from it.
     Raises ValueError where it belongs to another backend or first seed.
     """
     result = _start(first_seed, backend, out_file if resume else None)

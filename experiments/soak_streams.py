@@ -1,7 +1,7 @@
 """Message streams for the differential soak: every kind, int32 extremes, made by the array, not by the message.
 
-A stream is int32[calls, books, messages, 8]. Profiles differ in what they press on; each is a mixture of kinds, a span of
-prices, a span of lots, how far back a named order lies, and the share of agents' messages.
+A stream is int32[calls, books, messages, 8]. Profiles differ in what they press on; each is a mixture of kinds, a span
+of prices, a span of lots, how far back a named order lies, and the share of agents' messages.
 """
 
 from typing import Final, NamedTuple
