@@ -1,7 +1,8 @@
-"""Throughput of the order-book engine on a stream with known outcome, beside the other backend in the same run.
+"""Throughput of the order-book engine on a stream with known outcome, beside two references in the same run.
 
 Every run goes through `jit`: a scan of calls of CALL messages over the whole stream, books donated and so updated in
 place, fills recorded, one shard of books a device. A figure is only returned together with whether its run was right.
+The references: another backend, and a plain numba loop without JAX, whose runs alternate with the measured ones.
 """
 
 import time
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from experiments.plain_loop import PlainLoop
 from kernels.lob import spec
 from kernels.lob.host import process_batch
 from kernels.lob.spec import Book, LobConfig
@@ -42,8 +44,9 @@ def bench_engine(stream_path: Path | str, books: int = 1024, backend: str = "cpu
 
     Returns `backend, books, messages, messages_per_s` (wall clock), `messages_per_cpu_s` (CPU time of all threads),
     `devices`, `correct` (final depth, trades, traded lots and notional of every book are the file's, no fill was
-    dropped, and the reference's books are the same), `reference` (the same figures of the other backend) and `ratio`
-    of the two messages_per_s. Each figure is the best of `repeats` runs after one to warm up.
+    dropped, and the references' books are the same), `reference` (the same figures of the other backend) and `ratio`
+    of the two messages_per_s; `plain_loop` (one core) and `ratio_plain_loop`, our messages_per_cpu_s to its
+    messages_per_s. Each figure is the best of `repeats` runs after one to warm up.
     Raises DataError for a damaged file, ValueError for an unknown backend or a count below 1.
     """
     if backend not in REFERENCE:
@@ -53,7 +56,8 @@ def bench_engine(stream_path: Path | str, books: int = 1024, backend: str = "cpu
     stream = read_stream(stream_path)
     config = LobConfig(choose_capacity(stream.max_orders), MAX_FILLS, LEVELS)
     messages = _calls(stream, books)
-    run = _measure(backend, config, stream, messages, repeats)
+    plain = PlainLoop(_opening(stream, config, books), messages, MAX_FILLS)
+    run = _measure(backend, config, stream, messages, repeats, beside=plain.run)
     part = messages[:REFERENCE_CALLS, :REFERENCE_BOOKS]
     reference = _measure(REFERENCE[backend], config, stream, part, repeats)
     same = _measure(backend, config, stream, part, 1)
@@ -63,9 +67,11 @@ def bench_engine(stream_path: Path | str, books: int = 1024, backend: str = "cpu
     return {
         **figures,
         "devices": len(_devices(backend, books)),
-        "correct": bool(agree and _is_right(stream, run)),
+        "correct": bool(agree and _is_right(stream, run) and plain.agrees(run.books)),
         "reference": other,
         "ratio": figures["messages_per_s"] / other["messages_per_s"],
+        "plain_loop": plain.figures(),
+        "ratio_plain_loop": figures["messages_per_cpu_s"] / plain.figures()["messages_per_s"],
     }
 
 
@@ -119,17 +125,32 @@ def _compile(backend: str, config: LobConfig, mesh: jax.sharding.Mesh) -> Callab
     return jax.jit(sharded, donate_argnums=0)
 
 
-def _measure(backend: str, config: LobConfig, stream: Stream, messages: np.ndarray, repeats: int) -> _Run:
-    """Run messages int32[calls, books, CALL, 8] from the stream's opening books, `repeats` times after one."""
+def _opening(stream: Stream, config: LobConfig, books: int) -> Book:
+    opening = stream.opening[np.arange(books) % len(stream.opening)]
+    return process_batch(spec.empty_book(config, (books,)), opening, config)[0]
+
+
+def _measure(
+    backend: str,
+    config: LobConfig,
+    stream: Stream,
+    messages: np.ndarray,
+    repeats: int,
+    beside: Callable[[], None] = lambda: None,
+) -> _Run:
+    """Run messages int32[calls, books, CALL, 8] from the stream's opening books, `repeats` times after one.
+
+    `beside` runs before each of them, so that whatever it measures meets the same machine.
+    """
     books = messages.shape[1]
     devices = _devices(backend, books)
     mesh = jax.make_mesh((len(devices),), ("books",), axis_types=(AxisType.Auto,), devices=devices)
     compiled = _compile(backend, config, mesh)
-    opening = stream.opening[np.arange(books) % len(stream.opening)]
-    start, _ = process_batch(spec.empty_book(config, (books,)), opening, config)
+    start = _opening(stream, config, books)
     placed = jax.device_put(messages, NamedSharding(mesh, PartitionSpec(None, "books")))
     wall_s = cpu_s = float("inf")
     for repeat in range(repeats + 1):
+        beside()
         book = jax.block_until_ready(jax.device_put(start, NamedSharding(mesh, PartitionSpec("books"))))
         before = time.perf_counter(), time.process_time()
         book, totals, depth = jax.block_until_ready(compiled(book, placed))

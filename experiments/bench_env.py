@@ -1,35 +1,41 @@
 """`bookswarm bench env`: market-making environment steps a second, against the XLA engine in the same run."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from agents.sharding import SPLIT, make_mesh, place, split_agents
 from experiments.experiment import MarketSettings
 from experiments.training import make_env
 from kernels.lob.spec import SUM_EVENTS
-from sim.vector import broadcast_params, market_making_vector
+from sim.vector import MarketMakingVector, broadcast_params, market_making_vector
 
 REFERENCE = {"cpu": "xla", "xla": "cpu"}
 REPEATS = 3
 
 
-def bench_env(envs: int, steps: int, backend: str) -> dict[str, Any]:
-    """Measure `envs` environments over `steps` random decisions; best of three.
+def bench_env(envs: int, steps: int, backend: str, events_per_step: int = 100) -> dict[str, Any]:
+    """Measure `envs` environments over `steps` uniformly random decisions, split over all devices; best of three.
 
-    Returns `steps_per_s, events_per_s`, the other backend as `reference` with its own figure on fewer environments, and
-    `ratio` to it. One device: the environment alone, without a policy.
+    Each step runs `events_per_step` background events, settles fills, computes reward and observation; their sums leave
+    the program, so that nothing is optimised away. Returns `steps_per_s, events_per_s`, the other backend as
+    `reference` with its own figure on fewer environments, and `ratio` to it.
     """
-    measured = _measure(envs, steps, backend)
+    if backend not in REFERENCE:
+        raise ValueError(f"backend {backend!r} is not one of {sorted(REFERENCE)}")
+    measured = _measure(envs, steps, backend, events_per_step)
     few, short = min(envs, 64), min(steps, 20)
     other = REFERENCE[backend]
-    reference = _measure(few, short, other)
+    reference = _measure(few, short, other, events_per_step)
     return {
         "backend": backend,
         "envs": envs,
         "steps": steps,
+        "events_per_step": events_per_step,
         **measured,
         "reference": f"{other} engine, {few} environments, {short} steps, same run",
         "reference_steps_per_s": reference["steps_per_s"],
@@ -37,29 +43,45 @@ def bench_env(envs: int, steps: int, backend: str) -> dict[str, Any]:
     }
 
 
-def _measure(envs: int, steps: int, backend: str) -> dict[str, Any]:
-    settings = MarketSettings(backend=backend, pool_size=16)  # pyright: ignore[reportArgumentType]
-    env = make_env(settings, pool_seed=0, normaliser=None)
-    vector = market_making_vector(env)
-    params = broadcast_params(env.default_params, envs)
+def _rollout(vector: MarketMakingVector, steps: int) -> Callable[..., Any]:
+    """Return `run(state, keys[B], params) -> (state, sums[B, 3] of events, rewards and observations)`."""
 
-    def step(state: Any, key: jax.Array) -> tuple[Any, jax.Array]:
-        key_action, key_step = jax.random.split(key)
-        action = jax.random.randint(key_action, (envs,), 0, env.num_actions)
-        state, _ = vector.step(key_step, state, action, params)
-        return state, jnp.sum(state.view.summary[:, SUM_EVENTS])
+    def step(carry: Any, turn: jax.Array, keys: jax.Array, params: Any) -> Any:
+        state, sums = carry
+        keys = jax.vmap(jax.random.fold_in, (0, None))(keys, turn)
+        action = jax.vmap(lambda key: jax.random.randint(key, (), 0, vector.num_actions))(keys)
+        state, result = vector.step(keys, state, action, params)
+        events = state.view.summary[:, SUM_EVENTS].astype(jnp.float32)
+        return state, sums + jnp.stack([events, result.reward, result.obs.sum(axis=-1)], axis=-1)
 
-    @jax.jit
-    def run(state: Any, key: jax.Array) -> tuple[Any, jax.Array]:
-        return jax.lax.scan(step, state, jax.random.split(key, steps))
+    def run(state: Any, keys: jax.Array, params: Any) -> Any:
+        start = (state, jnp.zeros((keys.shape[0], 3), jnp.float32))
+        return jax.lax.fori_loop(0, steps, lambda turn, carry: step(carry, turn, keys, params), start)
 
-    state, _ = vector.reset(jax.random.key(0), params)
-    state, _ = jax.block_until_ready(run(state, jax.random.key(1)))
-    seconds, events = [], 0
-    for repeat in range(REPEATS):
+    return run
+
+
+def _measure(envs: int, steps: int, backend: str, events_per_step: int) -> dict[str, Any]:
+    settings = MarketSettings(backend=backend, pool_size=16, events_per_step=events_per_step)  # pyright: ignore[reportArgumentType]
+    vector = market_making_vector(make_env(settings, pool_seed=0, normaliser=None), phases=settings.phases)
+    mesh = make_mesh(envs)
+    specs = {"mesh": mesh, "out_specs": (SPLIT, SPLIT)}
+    run = jax.jit(split_agents(_rollout(vector, steps), in_specs=(SPLIT, SPLIT, SPLIT), **specs), donate_argnums=0)
+    params = broadcast_params(vector.env.default_params, envs)
+    keys = jax.random.split(jax.random.key(0), envs)
+    placed = place(params, mesh)
+    state = place(vector.reset(keys, params)[0], mesh)
+    seconds, events = [], 0.0
+    for repeat in range(REPEATS + 1):
+        keys = place(jax.random.split(jax.random.key(1 + repeat), envs), mesh)
         begun = time.perf_counter()
-        state, counted = jax.block_until_ready(run(state, jax.random.key(2 + repeat)))
-        seconds.append(time.perf_counter() - begun)
-        events = int(np.asarray(counted).sum())
+        state, sums = jax.block_until_ready(run(state, keys, placed))
+        if repeat > 0:
+            seconds.append(time.perf_counter() - begun)
+        events = float(np.asarray(sums, np.float64)[:, 0].sum())
     best = min(seconds)
-    return {"steps_per_s": round(envs * steps / best), "events_per_s": round(events / best)}
+    return {
+        "devices": mesh.size,
+        "steps_per_s": round(envs * steps / best),
+        "events_per_s": round(events / best),
+    }

@@ -75,7 +75,7 @@ class _XlaTracer:
         parts = []
         for start in range(0, len(messages), size):
             part = messages[start : start + size]
-            self.book, depth = self.run(self.book, _pad(part, size))
+            self.book, depth = self.run(self.book, pad(part, size))
             parts.append(np.asarray(depth)[: len(part)])
         return np.concatenate(parts)
 
@@ -102,7 +102,7 @@ def _round_up(count: int, step: int) -> int:
     return max(-(-count // step), 1) * step
 
 
-def _pad(messages: np.ndarray, size: int) -> np.ndarray:
+def pad(messages: np.ndarray, size: int) -> np.ndarray:
     """Return messages[..., M, 8] with NOP rows up to `size`."""
     padded = np.zeros((*messages.shape[:-2], size, spec.NUM_MESSAGE_COLUMNS), np.int32)
     padded[..., : messages.shape[-2], :] = messages
@@ -157,7 +157,7 @@ def run_books(backend: str, config: LobConfig, messages: np.ndarray, progress: P
     rows, owners = [], []
     depth = np.zeros((len(messages), 2, config.depth_levels, 2), np.int32)
     for start in range(0, messages.shape[1], CALL):
-        books, out = apply(books, _pad(messages[:, start : start + CALL], CALL))
+        books, out = apply(books, pad(messages[:, start : start + CALL], CALL))
         fills = np.asarray(out.fills, np.int64)
         fills[..., spec.FILL_MESSAGE] += start
         written = np.arange(config.max_fills) < np.asarray(out.num_fills)[:, None]

@@ -1,4 +1,4 @@
-"""`bookswarm bench engine | env`: measure, with a reference in the same run."""
+"""`bookswarm bench engine | env | execution`: measure, with a reference in the same run."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     group.command()(engine)
     group.command()(env)
     group.command()(soak)
+    group.command()(execution)
     app.add_typer(group, name="bench")
 
 
@@ -29,7 +30,7 @@ def engine(
     quiet: Quiet = False,
     seed: Seed = None,
 ) -> None:
-    """Measure messages a second through `jit`; the other backend on the same stream is the reference.
+    """Measure messages a second through `jit`, beside the other backend and a plain numba loop on the same stream.
 
     Example: bookswarm bench engine --stream data/stream_64x2000.npz --books 1024 --backend cpu --json
     """
@@ -59,17 +60,37 @@ def env(
     envs: Annotated[int, typer.Option(help="Environments in parallel.", min=1)] = 1024,
     steps: Annotated[int, typer.Option(help="Steps to time.", min=1)] = 200,
     backend: Annotated[Literal["cpu", "xla"], typer.Option(help="Engine inside.")] = "cpu",
+    events_per_step: Annotated[int, typer.Option(help="Background events a decision.", min=1)] = 100,
     json_mode: Json = False,
     quiet: Quiet = False,
     seed: Seed = None,
 ) -> None:
     """Measure market-making environment steps a second; the XLA engine on fewer environments is the reference.
 
-    Example: bookswarm bench env --envs 1024
+    Example: bookswarm bench env --envs 1024 --events-per-step 100
     """
     from experiments.runtime import configure_jax
 
     configure_jax()
     from experiments.bench_env import bench_env
 
-    Output(json_mode, quiet).result(bench_env(envs, steps, backend))
+    Output(json_mode, quiet).result(bench_env(envs, steps, backend, events_per_step))
+
+
+def execution(
+    parents: Annotated[int, typer.Option(help="Parent orders in the batch.", min=1)] = 10_000,
+    slices: Annotated[int, typer.Option(help="Slices of each.", min=1)] = 100,
+    json_mode: Json = False,
+    quiet: Quiet = False,
+    seed: Seed = None,
+) -> None:
+    """Measure the execution kernels; NumPy on the same batch is the reference.
+
+    Example: bookswarm bench execution --parents 10000 --slices 100
+    """
+    from experiments.bench_execution import bench_execution
+
+    result = bench_execution(parents, slices, seed or 0)
+    Output(json_mode, quiet).result(result)
+    if not result["correct"]:
+        raise CommandFailed(1, "fast, but the backends do not agree")

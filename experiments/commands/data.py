@@ -9,6 +9,7 @@ from experiments.commands.options import Json, Quiet, Seed
 from experiments.console import CommandFailed, Output
 
 Backend = Literal["oracle", "xla", "cpu"]
+_FAULTS = {"gaps": "gaps in the recording's updates", "crossed": "updates after which the recorded book is crossed"}
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +20,11 @@ def register(app: typer.Typer) -> None:
 
 def replay(
     paths: Annotated[
-        list[Path], typer.Argument(help="A LOBSTER zip, its message and orderbook files, or an .npz stream.")
+        list[Path],
+        typer.Argument(
+            help="A LOBSTER zip or its two files; raw Binance files of one session; five-level CME quotes and trades; "
+            "a Databento MBO csv and its MBP csv; or an .npz stream."
+        ),
     ],
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare with the recorded truth (this is what replay is for).")
@@ -38,23 +43,28 @@ def replay(
     Example: bookswarm replay data/AMZN_5.zip --verify --levels 5 --json
 
     Example: bookswarm replay data/stream_64x2000.npz --backend xla
+
+    Example: bookswarm replay data/btcusdt_20240718.gz data/btcusdt_20240719.gz --verify --json
     """
     from experiments.runtime import configure_jax
 
     configure_jax(1)
-    from sim import replay as engine_replay
+    from sim.replay_files import verify_files
 
     out = Output(json_mode, quiet)
     with out.progress(f"replay {paths[0].name} on {backend}") as advance:
-        if paths[0].suffix == ".npz":
-            if len(paths) > 1:
-                raise ValueError(f"{paths[1]}: a stream is one .npz file; replay streams one at a time")
-            result: dict[str, Any] = engine_replay.verify_stream(paths[0], backend, capacity, progress=advance)
-        else:
-            result = engine_replay.verify_recording(paths, levels, backend, capacity, progress=advance)
+        result = verify_files(paths, levels, backend, capacity, progress=advance)
     out.result(result)
     if not result["ok"]:
-        raise CommandFailed(1, f"{paths[0]}: the replayed book differs from the recorded one; see first_mismatch above")
+        raise CommandFailed(1, f"{paths[0]}: {_what_failed(result)}")
+
+
+def _what_failed(result: dict[str, Any]) -> str:
+    """Return why a replay does not stand: lost updates and crossed books of the recording, or books that differ."""
+    found = [f"{result[field]} {what}" for field, what in _FAULTS.items() if result.get(field)]
+    if result.get("first_mismatch") is not None or not found:
+        found.append("the replayed book differs from the recorded one; see first_mismatch above")
+    return "; ".join(found)
 
 
 def calibrate(

@@ -1,1 +1,1 @@
-"""From a decision to messages: one implementation for the simulator (jax.numpy) and for live (numpy)."""
+"""From a decision to messages, and from a parent order to children, venues and a cost report (docs/execution.md)."""

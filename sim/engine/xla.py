@@ -35,7 +35,7 @@ def make_process(config: LobConfig) -> Process:
         def one(carry: tuple, indexed: tuple) -> tuple[tuple, tuple[jax.Array, jax.Array]]:
             (state, log, tally), (message, index) = carry, indexed
             tally = xla_tally.observe(tally, state)
-            terms = xla_match.Terms(index, reference, config.fills_mode)
+            terms = xla_match.Terms(index, reference, config)
             state, log, effect = xla_message.apply(state, tally.best_key, message, log, terms)
             return (state, log, xla_tally.count(tally, effect)), (effect.reason, effect.filled_lots)
 

@@ -87,6 +87,11 @@ def to_book(book: SortedBook, counters: jax.Array) -> spec.Book:
     return spec.Book._make((to_prices(book), lots, order_id, owner, book.num_orders, counters))
 
 
+def one_side(column: jax.Array, side: jax.Array) -> jax.Array:
+    """Return column[side] of column[2, ...] by a select, which fuses with what follows; a gather would not."""
+    return jnp.where(side == 1, column[1], column[0])
+
+
 def reduce_slots(reduction: str, values: jax.Array) -> jax.Array:
     """Reduce the last axis [O] by "sum", "max" or "min".
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from sim.engine import xla_match
-from sim.engine.xla_book import EMPTY_ORDER, KEY, LOTS, ORDER_ID, OWNER, SortedBook, reduce_slots, slots
+from sim.engine.xla_book import EMPTY_ORDER, KEY, LOTS, ORDER_ID, OWNER, SortedBook, one_side, reduce_slots, slots
 
 BEYOND: Final = 2**30  # a slot number past every book: nowhere
 
@@ -28,7 +28,7 @@ class Room(NamedTuple):
     full: jax.Array  # bool[] it does not
     evicts: jax.Array  # bool[] it does, in place of the order below
     slot: jax.Array  # int32[]
-    key: jax.Array  # int32[]
+    order: jax.Array  # int32[4]
 
 
 class Change(NamedTuple):
@@ -44,11 +44,6 @@ class Change(NamedTuple):
     order: jax.Array  # int32[4]
 
 
-def one_side(column: jax.Array, side: jax.Array) -> jax.Array:
-    """Return column[side] of column[2, ...] by a select, which fuses with what follows; a gather would not."""
-    return jnp.where(side == 1, column[1], column[0])
-
-
 def find(book: SortedBook, side: jax.Array, order_id: jax.Array) -> Named:
     """Return the order with this id on `side`, the one with the best priority if there are several."""
     ids = one_side(book.orders[ORDER_ID], side)
@@ -62,8 +57,8 @@ def make_room(book: SortedBook, side: jax.Array, key: jax.Array, wanted: jax.Arr
     needed = wanted & (one_side(book.num_orders, side) == capacity)
     background = one_side(book.orders[OWNER], side) == 0
     slot = reduce_slots("min", jnp.where(background, slots(capacity), capacity))
-    worst = book.orders[KEY, side, jnp.minimum(slot, capacity - 1)]
-    better = (slot < capacity) & (key > worst)
+    worst = book.orders[:, side, jnp.minimum(slot, capacity - 1)]
+    better = (slot < capacity) & (key > worst[KEY])
     return Room(needed & ~better, needed & better, slot, worst)
 
 
@@ -77,7 +72,7 @@ def own_change(
     """
     edits, leaves = lots_after > 0, (lots_after == 0) | room.evicts
     removed = jnp.where(room.evicts, room.slot, named.slot)
-    removed_key = jnp.where(room.evicts, room.key, named.order[KEY])
+    removed_key = jnp.where(room.evicts, room.order[KEY], named.order[KEY])
     keys = one_side(book.orders[KEY], side)
     rank = reduce_slots("sum", (keys < order[KEY]).astype(jnp.int32))
     rank = rank - (leaves & (removed_key < order[KEY]))

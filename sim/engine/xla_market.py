@@ -65,6 +65,7 @@ def make_market_step(config: MarketConfig, flow: Flow) -> MarketStep:
     """Return `step(state, agent_messages[K, 8], flow_params[P], background[H, 8], horizon[2])` of one market."""
     spec.validate_config(config.lob)
     sampler = resolve_sampler(flow)
+    lob = config.lob._replace(fills_mode=spec.FILLS_OWNED)
 
     def step(
         state: MarketState,
@@ -81,7 +82,7 @@ def make_market_step(config: MarketConfig, flow: Flow) -> MarketStep:
 
         def advance(turn: Turn) -> Turn:
             drawn = _draw(sampler, turn, flow_params, background, state.seed, end, horizon[1] > 0)
-            return _advance(turn, drawn)
+            return _advance(turn, drawn, lob)
 
         return _finish(config, state, lax.while_loop(runs, advance, start))
 
@@ -154,13 +155,13 @@ def _identify(msg: jax.Array, meta: jax.Array, is_event: jax.Array) -> tuple[jax
     return jnp.where(word == spec.OWNER, 0, msg), meta
 
 
-def _advance(turn: Turn, drawn: Drawn) -> Turn:
+def _advance(turn: Turn, drawn: Drawn, config: spec.LobConfig) -> Turn:
     """Apply the message that is due, else the event drawn; a thinned proposal only moves the clock."""
     serves = _serves(turn)
     row = jnp.where(serves, turn.inbox[0], drawn.msg)
     ordinal = jnp.where(serves, turn.events - 1, turn.events)
     inbox, meta = xla_inbox.drop_first(turn.inbox, jnp.where(serves, turn.meta, drawn.meta), serves)
-    terms = xla_match.Terms(ordinal, meta[spec.META_REFERENCE_TICK], spec.FILLS_OWNED)
+    terms = xla_match.Terms(ordinal, meta[spec.META_REFERENCE_TICK], config)
     happens = serves | drawn.is_event
 
     def apply() -> tuple[SortedBook, xla_match.FillLog, xla_tally.Tally]:

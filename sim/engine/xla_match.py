@@ -37,6 +37,14 @@ class FillLog(NamedTuple):
     num_dropped: jax.Array  # []
 
 
+class Prevented(NamedTuple):
+    """What self-trade prevention did in a walk, int32[] each."""
+
+    num_meetings: jax.Array
+    lots: jax.Array  # cancelled, modulo 2^32
+    taker_lots: jax.Array  # that the taker lost
+
+
 class Walk(NamedTuple):
     """What a walk did, int32[] each."""
 
@@ -46,6 +54,12 @@ class Walk(NamedTuple):
     notional: jax.Array  # sum lots x (price - reference), modulo 2^32
     last_price: jax.Array  # valid where a maker traded
     num_trades: jax.Array
+    prevented: Prevented | None  # None without a policy: a program without one carries nothing for it
+
+    @property
+    def lots_lost(self) -> jax.Array | int:
+        """The taker's lots that self-trade prevention cancelled."""
+        return 0 if self.prevented is None else self.prevented.taker_lots
 
 
 class Terms(NamedTuple):
@@ -53,7 +67,7 @@ class Terms(NamedTuple):
 
     message: jax.Array  # int32[] label of the fills
     reference_tick: jax.Array  # int32[]
-    fills_mode: int  # static
+    config: spec.LobConfig  # static
 
 
 def empty_log(max_fills: int, zero: jax.Array) -> FillLog:
@@ -67,10 +81,11 @@ def finish_log(log: FillLog) -> jax.Array:
     return jnp.where((rows < log.num_fills)[:, None], log.rows, 0)
 
 
-def no_walk(lots: jax.Array) -> Walk:
-    """Return the walk of a taker that has matched nothing yet."""
+def no_walk(lots: jax.Array, self_trade: int) -> Walk:
+    """Return the walk of a taker that has matched nothing yet, under a static policy SELF_TRADE_*."""
     zero = jnp.zeros_like(lots)
-    return Walk(lots, zero, zero, zero, zero, zero)
+    prevented = None if self_trade == spec.SELF_TRADE_NONE else Prevented(zero, zero, zero)
+    return Walk(lots, zero, zero, zero, zero, zero, prevented)
 
 
 def walk(orders: jax.Array, taker: Taker, log: FillLog, terms: Terms) -> tuple[Walk, FillLog]:
@@ -79,7 +94,8 @@ def walk(orders: jax.Array, taker: Taker, log: FillLog, terms: Terms) -> tuple[W
     def turn(carry: tuple[Walk, FillLog, jax.Array]) -> tuple[Walk, FillLog, jax.Array]:
         return _turn(orders, taker, carry[0], carry[1], terms)
 
-    walked, log, _ = lax.while_loop(lambda carry: carry[2], turn, _turn(orders, taker, no_walk(taker.lots), log, terms))
+    first = _turn(orders, taker, no_walk(taker.lots, terms.config.self_trade), log, terms)
+    walked, log, _ = lax.while_loop(lambda carry: carry[2], turn, first)
     return walked, log
 
 
@@ -94,6 +110,8 @@ def _turn(orders: jax.Array, taker: Taker, state: Walk, log: FillLog, terms: Ter
         # Near slot 0 the block reaches above the best slot left: those makers are gone.
         meets = (low + column <= best_slot) & (block[KEY, column] >= taker.threshold)
         trades = meets & (state.lots_left > 0)
+        if terms.config.self_trade != spec.SELF_TRADE_NONE:
+            state, trades = _prevent(state, block[:, column], trades, taker, terms.config.self_trade)
         lots = jnp.where(trades, jnp.minimum(state.lots_left, block[LOTS, column]), 0)
         state = _advance(state, block[:, column], trades, lots, sign, terms)
         done.append((trades, lots))
@@ -112,7 +130,34 @@ def _advance(state: Walk, maker: jax.Array, trades: jax.Array, lots: jax.Array, 
         notional=state.notional + lots * (price - terms.reference_tick),
         last_price=jnp.where(trades, price, state.last_price),
         num_trades=state.num_trades + trades,
+        prevented=state.prevented,
     )
+
+
+def _prevent(state: Walk, maker: jax.Array, meets: jax.Array, taker: Taker, self_trade: int) -> tuple[Walk, jax.Array]:
+    """Apply the policy where the taker meets an order of its own; return whether it still trades with this maker."""
+    assert state.prevented is not None
+    own = meets & (maker[OWNER] != 0) & (maker[OWNER] == taker.owner)
+    smaller = jnp.minimum(state.lots_left, maker[LOTS])
+    from_maker, from_taker = {
+        spec.SELF_TRADE_CANCEL_RESTING: (maker[LOTS], 0 * smaller),
+        spec.SELF_TRADE_CANCEL_TAKER: (0 * smaller, state.lots_left),
+        spec.SELF_TRADE_DECREMENT: (smaller, smaller),
+    }[self_trade]
+    counted = jnp.maximum(from_maker, from_taker)  # where both lose, the same lots
+    lost = jnp.where(own, from_taker, 0)
+    prevented = Prevented(
+        num_meetings=state.prevented.num_meetings + own,
+        lots=state.prevented.lots + jnp.where(own, counted, 0),
+        taker_lots=state.prevented.taker_lots + lost,
+    )
+    loses = own & (from_maker > 0)
+    return state._replace(
+        lots_left=state.lots_left - lost,
+        num_taken=state.num_taken + (loses & (from_maker == maker[LOTS])),
+        maker_lots=jnp.where(loses, maker[LOTS] - from_maker, state.maker_lots),
+        prevented=prevented,
+    ), meets & ~own
 
 
 def _append(log: FillLog, makers: jax.Array, trades: jax.Array, lots: jax.Array, taker: Taker, terms: Terms) -> FillLog:
@@ -124,7 +169,7 @@ def _append(log: FillLog, makers: jax.Array, trades: jax.Array, lots: jax.Array,
     makers_first = (message, makers[KEY] * sign, lots, makers[ORDER_ID], taker_id, makers[OWNER])
     rows = jnp.stack([*makers_first, taker_owner, taker_side], axis=-1)
     reported = trades
-    if terms.fills_mode == spec.FILLS_OWNED:
+    if terms.config.fills_mode == spec.FILLS_OWNED:
         reported = trades & ((makers[OWNER] != 0) | (taker.owner != 0))
     ranks, total = [], jnp.int32(0)
     for turn in range(WINDOW):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from kernels.lob import spec
-from sim.engine import xla_change, xla_match
+from sim.engine import xla_change, xla_level, xla_match
 from sim.engine.xla_book import ANY_KEY, KEY, LOTS, NO_KEY, OWNER, SortedBook
 from sim.engine.xla_change import Named
 
@@ -30,6 +30,8 @@ class Effect(NamedTuple):
     reason: jax.Array
     filled_lots: jax.Array
     evicted: jax.Array  # 0 or 1
+    evicted_lots: jax.Array
+    rejected_lots: jax.Array  # for which a side had no room
     own_reject: jax.Array  # 0 or 1
     taker_side: jax.Array
     walk: xla_match.Walk
@@ -46,17 +48,18 @@ def read(row: jax.Array) -> Message:
     It asks nothing of the book, so a call checks all its messages at once, before its loop.
     """
     kind, side, lots, price, order_id, owner = (row[word] for word in range(6))
-    bad_kind = (kind < 0) | (kind > spec.EXECUTE) | (kind == spec.LEVEL_SET)
+    bad_kind = (kind < 0) | (kind > spec.EXECUTE)
     kind = jnp.where(bad_kind, spec.NOP, kind)
-    bad_lots = (kind != spec.DELETE) & ((lots < 1) | (lots > spec.MAX_LOTS))
-    priced = _is(kind, spec.LIMIT, spec.IOC, spec.FOK, spec.POST_ONLY, spec.REPLACE)
+    sets = kind == spec.LEVEL_SET
+    bad_lots = (kind != spec.DELETE) & ((lots < jnp.where(sets, 0, 1)) | (lots > spec.MAX_LOTS))
+    priced = _is(kind, spec.LIMIT, spec.IOC, spec.FOK, spec.POST_ONLY, spec.REPLACE, spec.LEVEL_SET)
     bad_price = priced & ((price > spec.MAX_ABS_PRICE_TICK) | (price < -spec.MAX_ABS_PRICE_TICK))
     owned = _is(kind, spec.LIMIT, spec.MARKET, spec.IOC, spec.FOK, spec.POST_ONLY)
     reasons = (
         ((side < 0) | (side > 1), spec.BAD_SIDE),
         (bad_lots, spec.BAD_LOTS),
         (bad_price, spec.BAD_PRICE),
-        (order_id < 1, spec.BAD_ORDER_ID),
+        (~sets & (order_id < 1), spec.BAD_ORDER_ID),
         (owned & (owner < 0), spec.BAD_OWNER),
     )
     bad = jnp.int32(spec.OK)
@@ -66,7 +69,8 @@ def read(row: jax.Array) -> Message:
     kind = jnp.where(bad == spec.OK, kind, spec.NOP)
     side = (side == 1).astype(jnp.int32)
     key = jnp.where(side == 1, -price, price)
-    return Message(kind, side, lots, key, order_id, owner, bad, owner != 0)
+    named_id, named_owner = jnp.where(sets, 0, order_id), jnp.where(sets, 0, owner)
+    return Message(kind, side, lots, key, named_id, named_owner, bad, owner != 0)
 
 
 def apply(
@@ -77,20 +81,25 @@ def apply(
     terms: xla_match.Terms,
 ) -> tuple[SortedBook, xla_match.FillLog, Effect]:
     """Apply one message to a book with the best keys `best_key` int32[2] (NO_KEY where a side is empty)."""
+    sets = message.kind == spec.LEVEL_SET
+    level = xla_level.LevelSet(sets, message.side, message.key, message.lots)
+    book, joins = xla_level.apply(book, level, terms.config.queue_model)
     named = xla_change.find(book, message.side, message.order_id)
     message = _admit(message, named)
     keeps = (message.key == named.order[KEY]) & (message.lots <= named.order[LOTS])
     enters = (message.kind == spec.REPLACE) & ~keeps
     taker = _taker(book, message, named, enters)
     walk, fills = xla_match.walk(book.orders, taker, log, terms)
-    unfilled = (message.kind == spec.FOK) & (walk.lots_left > 0)
-    walk, fills = _undo(unfilled, walk, taker, fills, log)
+    unfilled = (message.kind == spec.FOK) & (walk.lots_left + walk.lots_lost > 0)
+    walk, fills = _undo(unfilled, walk, taker, fills, log, terms.config.self_trade)
+    stopped = _is_stopped(walk, terms.config.self_trade)
     opposite = jnp.where(message.side == 1, best_key[0], best_key[1])
     would_cross = (message.kind == spec.POST_ONLY) & (opposite != NO_KEY) & (opposite >= -message.key)
     posts = (message.kind == spec.POST_ONLY) & ~would_cross
-    rests = jnp.where(_is(message.kind, spec.LIMIT) | enters, walk.lots_left, jnp.where(posts, message.lots, 0))
+    rests = jnp.where(_is(message.kind, spec.LIMIT) | enters, walk.lots_left, jnp.where(posts, message.lots, joins))
     room = xla_change.make_room(book, message.side, message.key, (rests > 0) & ~enters)
-    rests = jnp.where(room.full, 0, rests)
+    rejected = jnp.where(room.full, rests, 0)
+    rests = rests - rejected
     order = jnp.stack([message.key, rests, message.order_id, taker.owner])
     own = xla_change.own_change(book, message.side, named, _lots_after(message, named, walk, enters), room, order)
     book = xla_change.apply(book, message.side, own, walk, message.kind == spec.EXECUTE)
@@ -98,19 +107,34 @@ def apply(
     for failed, why in (
         (would_cross, spec.WOULD_CROSS),
         (unfilled, spec.FOK_UNFILLED),
+        (stopped, spec.SELF_TRADE),
         (room.full, spec.SIDE_FULL),
     ):
         reason = jnp.where(failed, why, reason)
-    return book, fills, _effect(reason, message, taker, walk, room)
+    return book, fills, _effect(reason, message, taker, walk, room, rejected)
+
+
+def _is_stopped(walk: xla_match.Walk, self_trade: int) -> jax.Array:
+    """Say whether self-trade prevention ended the walk."""
+    if walk.prevented is None or self_trade != spec.SELF_TRADE_CANCEL_TAKER:
+        return jnp.bool_(False)
+    return walk.prevented.num_meetings > 0
 
 
 def _effect(
-    reason: jax.Array, message: Message, taker: xla_match.Taker, walk: xla_match.Walk, room: xla_change.Room
+    reason: jax.Array,
+    message: Message,
+    taker: xla_match.Taker,
+    walk: xla_match.Walk,
+    room: xla_change.Room,
+    rejected_lots: jax.Array,
 ) -> Effect:
     return Effect(
         reason=reason,
-        filled_lots=taker.lots - walk.lots_left,
+        filled_lots=taker.lots - walk.lots_left - walk.lots_lost,
         evicted=room.evicts.astype(jnp.int32),
+        evicted_lots=jnp.where(room.evicts, room.order[LOTS], 0),
+        rejected_lots=rejected_lots,
         own_reject=(message.counts_as_own & (reason != spec.OK)).astype(jnp.int32),
         taker_side=1 - taker.maker_side,
         walk=walk,
@@ -150,9 +174,10 @@ def _undo(
     taker: xla_match.Taker,
     fills: xla_match.FillLog,
     log: xla_match.FillLog,
+    self_trade: int,
 ) -> tuple[xla_match.Walk, xla_match.FillLog]:
     """Forget the walk of a FOK that found too little: the orders have not changed yet, only the log's length has."""
-    nothing = xla_match.no_walk(taker.lots)
+    nothing = xla_match.no_walk(taker.lots, self_trade)
     walk = jax.tree.map(lambda kept, blank: jnp.where(undone, blank, kept), walk, nothing)
     num_fills = jnp.where(undone, log.num_fills, fills.num_fills)
     num_dropped = jnp.where(undone, log.num_dropped, fills.num_dropped)

@@ -21,7 +21,7 @@ class Tally(NamedTuple):
     num_trades: jax.Array  # []
     ofi_lots: jax.Array  # []
     own_rejects: jax.Array  # []
-    counters: jax.Array  # [4] the book's
+    counters: jax.Array  # [8] the book's
 
 
 def start_tally(counters: jax.Array, zero: jax.Array) -> Tally:
@@ -47,22 +47,34 @@ def observe(tally: Tally, book: SortedBook) -> Tally:
 def count(tally: Tally, effect: xla_message.Effect) -> Tally:
     """Add what a message did."""
     by_side = jnp.arange(2, dtype=jnp.int32) == effect.taker_side
-    walk, reason = effect.walk, effect.reason
-    counted = jnp.stack(
-        [reason == spec.SIDE_FULL, effect.evicted == 1, reason == spec.UNKNOWN_ORDER, jnp.zeros((), bool)]
-    )
+    walk = effect.walk
     return tally._replace(
         traded_lots=tally.traded_lots + jnp.where(by_side, effect.filled_lots, 0),
         notional=tally.notional + jnp.where(by_side, walk.notional, 0),
         last_price=jnp.where(walk.num_trades > 0, walk.last_price, tally.last_price),
         num_trades=tally.num_trades + walk.num_trades,
         own_rejects=tally.own_rejects + effect.own_reject,
-        counters=tally.counters + counted,
+        counters=tally.counters + _counted(effect),
     )
 
 
+def _counted(effect: xla_message.Effect) -> jax.Array:
+    """Return what the message adds to the counters, int32[8]; the log counts the fills that it drops itself."""
+    words = [jnp.int32(0)] * spec.NUM_COUNTERS
+    words[spec.NUM_REJECTED_FULL] = effect.reason == spec.SIDE_FULL
+    words[spec.NUM_EVICTED] = effect.evicted
+    words[spec.NUM_UNKNOWN_CANCEL] = effect.reason == spec.UNKNOWN_ORDER
+    words[spec.LOTS_REJECTED_FULL] = effect.rejected_lots
+    words[spec.LOTS_EVICTED] = effect.evicted_lots
+    prevented = effect.walk.prevented
+    if prevented is not None:
+        words[spec.NUM_SELF_TRADES] = prevented.num_meetings
+        words[spec.LOTS_SELF_TRADE] = prevented.lots
+    return jnp.stack([word.astype(jnp.int32) for word in words])
+
+
 def counters(tally: Tally, log: xla_match.FillLog) -> jax.Array:
-    """Return the book's counters int32[4] after the call."""
+    """Return the book's counters int32[8] after the call."""
     return tally.counters.at[spec.NUM_FILLS_DROPPED].add(log.num_dropped)
 
 
