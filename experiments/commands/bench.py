@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from experiments.commands.options import Json, Quiet, Seed
+from experiments.commands.soak import soak
 from experiments.console import CommandFailed, Output
 
 
@@ -14,6 +15,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Measure, with a reference in the same run.", no_args_is_help=True)
     group.command()(engine)
     group.command()(env)
+    group.command()(soak)
     group.command()(execution)
     app.add_typer(group, name="bench")
 
