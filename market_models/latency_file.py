@@ -1,7 +1,7 @@
 """Latency tables as small JSON files of parameters: quantiles in nanoseconds, no recorded row.
 
-Fields: `model` ("latency_table"), `legs` (LEG_ns: quantiles), `samples` (how many were fitted), `source`. A name that is
-no file is looked for in `market_models/calibrations/latency/`.
+Fields: `model` ("latency_table"), `legs` (LEG_ns: quantiles), `samples` (how many were fitted), `source`. A name that
+is no file is looked for in `market_models/calibrations/latency/`.
 """
 
 import gzip

@@ -32,7 +32,7 @@ class Tracer(Protocol):
         ...
 
     def counters(self) -> np.ndarray:
-        """Return the book's counters, int32[4]."""
+        """Return the book's counters, int32[8]."""
         ...
 
 
@@ -158,6 +158,7 @@ class Trades(NamedTuple):
     rows: np.ndarray  # int64[N, 8] FILL_* columns; FILL_MESSAGE counts from the first message of the run
     book: np.ndarray  # int64[N] whose
     num_dropped: int  # fills that did not fit the log: 0, or the engine is wrong
+    counters: np.ndarray  # int64[NUM_COUNTERS] of all books together
     depth: np.ndarray  # int32[B, 2, levels, 2] at the end
 
 
@@ -182,8 +183,8 @@ def run_books(backend: str, config: LobConfig, messages: np.ndarray, progress: P
             progress(min(start + CALL, messages.shape[1]), messages.shape[1])
     book = np.concatenate(owners)
     order = np.argsort(book, kind="stable")
-    num_dropped = int(np.asarray(books.counters)[:, spec.NUM_FILLS_DROPPED].sum())
-    return Trades(np.concatenate(rows)[order], book[order], num_dropped, depth)
+    counters = np.asarray(books.counters, np.int64).sum(axis=0)
+    return Trades(np.concatenate(rows)[order], book[order], int(counters[spec.NUM_FILLS_DROPPED]), counters, depth)
 
 
 def _apply_books(backend: str, config: LobConfig) -> Callable[[Book, np.ndarray], tuple[Book, LobOutput]]:
