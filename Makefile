@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup quickstart test lint types bench check protos lock clean
+.PHONY: setup quickstart test lint types bench soak check protos lock clean
 
 setup: $(STAMP)
 
@@ -32,6 +32,9 @@ types: setup
 bench: setup
 	$(BIN)/bookswarm bench engine
 	$(BIN)/bookswarm bench env
+
+soak: setup
+	$(BIN)/bookswarm bench soak --messages 100000000 --out soak.json --resume
 
 check: lint types test
 

@@ -222,7 +222,9 @@ def _limits(params: EnvParams) -> m.LimitSpec:
 
 def _timing(params: EnvParams) -> m.TimingSpec:
     events, microseconds = (int(value) for value in np.asarray(params.horizon))
-    return m.TimingSpec(events, microseconds, int(params.latency_ns))
+    table = np.asarray(params.entry_quantiles_ns)
+    median_ns = int(table[table.shape[-1] // 2])  # a venue with a constant latency gets the typical one
+    return m.TimingSpec(events, microseconds, int(params.latency_ns) + median_ns)
 
 
 def _provenance(provenance: Provenance, selection: Mapping[str, Any]) -> m.ProvenanceSpec:

@@ -25,7 +25,7 @@ from sim.replay import choose_capacity
 from sim.replay_stream import LEVELS, Stream, read_stream
 
 CALL: Final = 100  # messages of a call
-REFERENCE: Final = {"cpu": "xla", "xla": "cpu"}
+REFERENCE: Final = {"cpu": "xla", "xla": "cpu", "cuda": "cpu"}
 REFERENCE_BOOKS: Final = 256  # the pure JAX engine is slow on a CPU: this much takes it about a second
 REFERENCE_CALLS: Final = 4
 MAX_FILLS: Final = 128  # the streams reach 65 a call
@@ -53,6 +53,7 @@ def bench_engine(stream_path: Path | str, books: int = 1024, backend: str = "cpu
         raise ValueError(f"backend {backend!r} is not one of {sorted(REFERENCE)}")
     if books < 1 or repeats < 1:
         raise ValueError(f"books {books} and repeats {repeats} must be at least 1")
+    api.check_backend(backend)
     stream = read_stream(stream_path)
     config = LobConfig(choose_capacity(stream.max_orders), MAX_FILLS, LEVELS)
     messages = _calls(stream, books)
@@ -96,8 +97,8 @@ def _calls(stream: Stream, books: int) -> np.ndarray:
 
 
 def _devices(backend: str, books: int) -> list[Any]:
-    """Return the devices to split the books over: as many as divide them. The cpu backend has only the host's."""
-    devices = jax.devices("cpu") if backend == "cpu" else jax.devices()
+    """Return the devices to split the books over: as many as divide them. Only xla runs on whatever there is."""
+    devices = jax.devices() if backend == "xla" else jax.devices(backend)
     count = max(number for number in range(1, len(devices) + 1) if books % number == 0)
     return devices[:count]
 

@@ -14,7 +14,7 @@ from experiments.training import make_env
 from kernels.lob.spec import SUM_EVENTS
 from sim.vector import MarketMakingVector, broadcast_params, market_making_vector
 
-REFERENCE = {"cpu": "xla", "xla": "cpu"}
+REFERENCE = {"cpu": "xla", "xla": "cpu", "cuda": "xla"}
 REPEATS = 3
 
 

@@ -30,6 +30,7 @@ _EXIT_CODES = {
     "live_bridge.server.ServerError": 2,
     "agents.checkpoint.CheckpointError": 2,
     "live_bridge.session.SessionFailedError": 1,
+    "kernels.lob.cuda.errors.CudaMissingError": 3,
 }
 _BAD_INPUT = (  # boundary errors of every package are ValueErrors that name file, key and valid values
     ValueError,

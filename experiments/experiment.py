@@ -9,6 +9,8 @@ import numpy as np
 from agents.train_config import TrainConfig
 from experiments.config import load_config
 from market_models.calibration import Calibration, load_calibration
+from market_models.latency import log_normal_table
+from market_models.latency_file import load_latency
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -18,12 +20,16 @@ class MarketSettings:
     """The simulated market and the episode in it; fees are those of the calibration."""
 
     calibration: str = "amzn_2012_06_21_zi"  # a shipped name, or a path
-    backend: Literal["cpu", "xla"] = "cpu"
+    backend: Literal["cpu", "xla", "cuda"] = "cpu"
     capacity: Literal[64, 128, 256, 512] = 128
     pool_size: int = 256  # start states
     steps_per_episode: int = 256  # decisions
     events_per_step: int = 20  # background events a decision
-    latency_ns: int = 1_000_000
+    latency_ns: int = 1_000_000  # constant part of decision to venue
+    latency_model: Literal["constant", "log_normal", "empirical"] = "constant"  # what is added: nothing, a draw
+    latency_median_ns: int = 1_000_000  # log_normal
+    latency_sigma: float = 0.5  # log_normal: standard deviation of the logarithm
+    latency_table: str = "binance_usdm_btcusdt"  # empirical: a shipped name or a file; its entry, else its feed leg
     quote_lots: int = 100
     inventory_cap_lots: int = 500
     inventory_penalty: float = 0.0  # tick-lots a step at |inventory| = quote_lots
@@ -96,12 +102,24 @@ def load_experiment(name: str, overrides: tuple[str, ...] = ()) -> ExperimentCon
     return load_config(find_config(name), ExperimentConfig, overrides)
 
 
+def entry_quantiles_ns(settings: MarketSettings) -> np.ndarray:
+    """Return the table of what a message takes beyond `latency_ns`, int32[K]; ValueError names what is wrong."""
+    if settings.latency_model == "constant":
+        return np.zeros(1, np.int32)
+    if settings.latency_model == "log_normal":
+        return log_normal_table(settings.latency_median_ns, settings.latency_sigma)
+    latency = load_latency(settings.latency_table)
+    entry = latency.table("entry")
+    return entry if entry.any() else latency.table("feed")
+
+
 def env_options(settings: MarketSettings) -> dict[str, Any]:
     """Return the EnvParams fields that the settings give."""
     return {
         "max_steps_in_episode": settings.steps_per_episode,
         "horizon": np.array([settings.events_per_step, 0], np.int32),
         "latency_ns": settings.latency_ns,
+        "entry_quantiles_ns": entry_quantiles_ns(settings),
         "quote_lots": settings.quote_lots,
         "inventory_cap_lots": settings.inventory_cap_lots,
         "inventory_penalty": settings.inventory_penalty,

@@ -17,3 +17,4 @@ class Flow(NamedTuple):
     )
     xla_sampler_path: str  # "module:function", the same signature over jax arrays -> (status, dt_us, msg, meta)
     num_params: int  # P, int32 words of packed parameters
+    cuda_source_path: str = ""  # file with `sample_flow` in CUDA C++ (kernels/lob/cuda/market_step.cu); "" for none

@@ -6,8 +6,9 @@ so a maker's fills are overstated where real traders would have stepped in front
 the book diverges from the recording is measured by `sim/recorded_market.py`.
 """
 
+from kernels.lob.cuda.source import DIRECTORY
 from kernels.lob.step import replay_sampler
 from market_models.flow import Flow
 
 # No parameters; one word, because an array of none is awkward to alias.
-FLOW = Flow("replay", replay_sampler, "market_models.replay_xla:sample", 1)
+FLOW = Flow("replay", replay_sampler, "market_models.replay_xla:sample", 1, str(DIRECTORY / "replay_flow.cuh"))

@@ -3,6 +3,8 @@
 Cost: no loop over orders, no floats, no allocation; one Philox block, one division and a few table look-ups an event.
 """
 
+from pathlib import Path
+
 import numpy as np
 from numba import njit
 
@@ -128,4 +130,10 @@ def sample(flow_params, background, price_tick, lots, order_id, owner, num_order
     return status, dt_us
 
 
-FLOW = Flow("zero_intelligence", sample, "market_models.zero_intelligence_xla:sample", zi.NUM_PARAMS)
+FLOW = Flow(
+    "zero_intelligence",
+    sample,
+    "market_models.zero_intelligence_xla:sample",
+    zi.NUM_PARAMS,
+    str(Path(__file__).with_name("zero_intelligence.cuh")),
+)

@@ -117,8 +117,10 @@ def sample(
     side = _reference(is_sell.astype(jnp.int32), price_tick, owner, num_orders, meta)
 
     slot = signed(multiply_high(place, count[side.side]))
-    away = unsigned(side.sign * (price_tick[side.side, slot] - side.reference))  # 1..2^31: wraps into uint32
-    away = signed(jnp.clip(away, _U(1), unsigned(flow_params[zi.NUM_DISTANCES])))
+    price = price_tick[side.side, slot]
+    away = unsigned(side.sign * (price - side.reference))  # up to 2^31 behind the reference: wraps into uint32
+    behind = jnp.where(side.sign > 0, price > side.reference, price < side.reference)  # else LEVEL_SET crossed the book
+    away = signed(jnp.where(behind, jnp.clip(away, _U(1), unsigned(flow_params[zi.NUM_DISTANCES])), _U(1)))
     accepted = signed(extra >> _U(2)) < flow_params[zi.ACCEPT + away - 1]
     cancels = ~is_limit & ~is_market & accepted & (owner[side.side, slot] == 0)
 

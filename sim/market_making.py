@@ -3,8 +3,9 @@
 action       `Discrete(36)`: a row of the quote table (bid code, ask code) of kernels/execution/quotes.py;
              `step_quotes` takes native prices instead
 observation  float32[D]: the columns of kernels/features/table.py (int32[D]) through the normaliser
-step         `horizon` background events (or microseconds); our messages arrive `latency_ns` after the decision, and
-             never before one more event has happened; queue position is that of the real book
+step         `horizon` background events (or microseconds); our messages arrive `latency_ns` and a draw from
+             `entry_quantiles_ns` after the decision, in the order they were sent, and never before one more event has
+             happened; queue position is that of the real book
 mark         mid of the book without our own orders, so that quoting does not move our own valuation
 reward       `reward_scale` x (PnL against the mark - fees - `inventory_penalty` x inventory^2 / quote_lots), tick-lots;
              of the mark's move on inventory held before the step it counts the share `held_mark_share`: at 1 the PnL
@@ -18,7 +19,7 @@ start        a book of the pool, drawn among `num_starts` from `first_start`, wi
 info         of the episode so far: pnl_tick_lots (fees included), fees_tick_lots, num_fills, traded_lots,
              drawdown_tick_lots, overflows (0 unless a capacity is too small); inventory; own_rejects of the step
 
-Randomness: the background's Philox seed is drawn at the reset; a step uses no key.
+Randomness: the Philox seed of the background and of latencies is drawn at the reset; a step uses no key.
 """
 
 from typing import Any
@@ -40,6 +41,7 @@ from market_models.latency import arrival
 from sim import accounts
 from sim.engine import api
 from sim.engine.types import MarketState
+from sim.latency import delay_messages, entry_latency_ns
 from sim.market_making_types import (
     OWNER,
     EnvParams,
@@ -213,8 +215,13 @@ class MarketMaking(environment.Environment[EnvState, EnvParams]):
     def _trade(self, state: EnvState, target: TargetQuotes, params: EnvParams) -> tuple[EnvState, accounts.Settlement]:
         clock = _clock(state.market)
         plan = quotes.plan_quotes(jnp, target, state.view.own, pending(state.market))
-        arrives = arrival(jnp, *clock, scalar(params.latency_ns))
+        arrives = arrival(jnp, *clock, scalar(params.latency_ns))  # a table of one word is folded into it
         messages = quotes.quote_messages(jnp, plan, state.next_order_id, arrives, OWNER)
+        table = jnp.asarray(params.entry_quantiles_ns)
+        if table.shape[-1] > 1:
+            number = state.time * quotes.MESSAGES_PER_DECISION
+            drawn_ns = entry_latency_ns(state.market.seed, number, quotes.MESSAGES_PER_DECISION, table, OWNER)
+            messages = delay_messages(messages, state.market, scalar(params.latency_ns), drawn_ns, OWNER)
         rows = jax.lax.dynamic_slice_in_dim(self._background, state.row, self.config.background_rows)
         market, out = self._market_step(state.market, messages, jnp.asarray(params.flow_params), rows, params.horizon)
         own = out.own[OWNER - 1]

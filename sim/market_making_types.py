@@ -11,6 +11,7 @@ from gymnax.environments import environment
 from kernels.features.market import DEPTH_LEVELS, FEATURE_LEVELS, History
 from kernels.lob import spec
 from kernels.lob.spec import Book, LobConfig
+from market_models.latency import check_table
 from sim.accounts import Account, FeeRates
 from sim.engine.types import MarketConfig, MarketState
 
@@ -53,6 +54,8 @@ class EnvParams(environment.EnvParams):
     horizon: jax.Array | np.ndarray = struct.field(default_factory=lambda: np.array([20, 0], np.int32))
     # ^ int32[2] a decision's length: background events, and microseconds (0: no limit in time)
     latency_ns: int = 1_000_000  # decision to venue, 0..2e9; at least one event passes in any case
+    entry_quantiles_ns: jax.Array | np.ndarray = struct.field(default_factory=lambda: np.zeros(1, np.int32))
+    # ^ int32[K] quantiles of what a message takes beyond latency_ns (market_models/latency.py); [0]: nothing
     quote_lots: int = 100  # lots of one quote
     inventory_cap_lots: int = 500  # |inventory| never passes it; at most MAX_INVENTORY_CAP_LOTS
     fees: FeeRates = FeeRates()
@@ -85,6 +88,12 @@ def validate_params(params: EnvParams, pool_size: int) -> EnvParams:
         fields[name] = value.astype(np.int32)
     if (fields["first_start"] + fields["num_starts"] > pool_size).any():
         raise ValueError(f"first_start + num_starts passes the pool's {pool_size} start states")
+    table = check_table("entry_quantiles_ns", np.asarray(params.entry_quantiles_ns))
+    slowest_ns = fields["latency_ns"].astype(np.int64) + table[..., -1]
+    if (slowest_ns > MAX_LATENCY_NS).any():
+        raise ValueError(f"latency_ns + entry_quantiles_ns reaches {slowest_ns}, valid: up to {MAX_LATENCY_NS}")
+    if table.shape[-1] == 1:  # a constant is part of the constant
+        fields["latency_ns"], table = slowest_ns.astype(np.int32), np.zeros_like(table)
     horizon = np.asarray(params.horizon, np.int32)
     if (horizon[..., 0] < 1).any() or (horizon[..., 1] < 0).any():
         raise ValueError(f"horizon {horizon} must be (events >= 1, microseconds >= 0)")
@@ -94,7 +103,11 @@ def validate_params(params: EnvParams, pool_size: int) -> EnvParams:
             raise ValueError(f"{name} {fields[name]} is not finite")
     fees = FeeRates(*(np.asarray(rate, np.float32) for rate in params.fees))
     return params.replace(  # pyright: ignore[reportAttributeAccessIssue]
-        flow_params=np.asarray(params.flow_params, np.int32), horizon=horizon, fees=fees, **fields
+        flow_params=np.asarray(params.flow_params, np.int32),
+        horizon=horizon,
+        entry_quantiles_ns=table,
+        fees=fees,
+        **fields,
     )
 
 

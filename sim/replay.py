@@ -41,7 +41,8 @@ def verify_stream(
     """Run a stream with known outcome and compare the touch after every message, the final book and every trade.
 
     `max_books` takes only the first books. Returns `books, bbo_rows, bbo_rows_equal, l2_equal` (books), `trades,
-    trades_equal, totals_equal` (books), `first_mismatch`, `backend, capacity, ok`. Raises DataError for a damaged file,
+    trades_equal, totals_equal` (books), `first_mismatch`, `needed_capacity`, what a smaller capacity lost (`evicted,
+    evicted_lots, rejected, rejected_lots`), `backend, capacity, ok`. Raises DataError for a damaged file,
     ValueError for an unknown backend or capacity.
     """
     replay_backends.check_backend(backend)
@@ -71,6 +72,11 @@ def verify_stream(
         "trades_equal": trades_equal,
         "totals_equal": totals_equal,
         "first_mismatch": _first_touch_mismatch(touch_equal),
+        "needed_capacity": choose_capacity(stream.max_orders),
+        "evicted": int(run.counters[spec.NUM_EVICTED]),
+        "evicted_lots": int(run.counters[spec.LOTS_EVICTED]),
+        "rejected": int(run.counters[spec.NUM_REJECTED_FULL]),
+        "rejected_lots": int(run.counters[spec.LOTS_REJECTED_FULL]),
         "backend": backend,
         "capacity": config.capacity,
     }

@@ -14,7 +14,8 @@ from kernels.lob.spec import Book, LobConfig, LobOutput
 if TYPE_CHECKING:
     import jax
 
-BACKENDS: Final = ("oracle", "cpu", "xla")
+BACKENDS: Final = ("oracle", "cpu", "xla")  # on every machine
+GPU_BACKENDS: Final = ("cuda",)
 CHUNK: Final = 8192  # messages between two reports of progress; the last chunk is padded with NOP
 
 XLA_STEP: Final = 512  # shorter runs are padded to a multiple of this
@@ -31,7 +32,7 @@ class Tracer(Protocol):
         ...
 
     def counters(self) -> np.ndarray:
-        """Return the book's counters, int32[4]."""
+        """Return the book's counters, int32[8]."""
         ...
 
 
@@ -64,11 +65,13 @@ class _CpuTracer:
 class _XlaTracer:
     """A `scan` over messages, in chunks of few sizes, so that it compiles once."""
 
+    backend = "xla"
+
     def __init__(self, config: LobConfig) -> None:
         import jax
 
         self.book = jax.tree.map(jax.numpy.asarray, spec.empty_book(config))
-        self.run = _xla_trace(config)
+        self.run = _xla_trace(config, self.backend)
 
     def trace(self, messages: np.ndarray) -> np.ndarray:
         size = min(CHUNK, _round_up(len(messages), XLA_STEP))
@@ -83,13 +86,19 @@ class _XlaTracer:
         return np.asarray(self.book.counters)
 
 
+class _CudaTracer(_XlaTracer):
+    """The same scan around the CUDA kernel: one launch a message, which checks and does not hurry."""
+
+    backend = "cuda"
+
+
 @cache
-def _xla_trace(config: LobConfig) -> Callable[[Book, np.ndarray], tuple[Book, "jax.Array"]]:
+def _xla_trace(config: LobConfig, backend: str) -> Callable[[Book, np.ndarray], tuple[Book, "jax.Array"]]:
     import jax
 
-    from sim.engine import xla
+    from sim.engine import api
 
-    process = xla.make_process(config)
+    process = api.make_process(config, backend)
 
     def one(book: Book, row: "jax.Array") -> tuple[Book, "jax.Array"]:
         book, out = process(book, row[None], jax.numpy.int32(0))
@@ -113,13 +122,18 @@ _TRACERS: Final[dict[str, Callable[[LobConfig], Tracer]]] = {
     "oracle": _OracleTracer,
     "cpu": _CpuTracer,
     "xla": _XlaTracer,
+    "cuda": _CudaTracer,
 }
 
 
 def check_backend(backend: str) -> None:
-    """Raise ValueError for an unknown backend."""
-    if backend not in BACKENDS:
-        raise ValueError(f"backend {backend!r} is not one of {BACKENDS}")
+    """Raise ValueError for an unknown backend, CudaMissingError where this machine lacks the GPU that it needs."""
+    if backend in GPU_BACKENDS:
+        from sim.engine import api
+
+        api.check_backend(backend)
+    elif backend not in BACKENDS:
+        raise ValueError(f"backend {backend!r} is not one of {(*BACKENDS, *GPU_BACKENDS)}")
 
 
 def make_tracer(backend: str, config: LobConfig) -> Tracer:
@@ -144,6 +158,7 @@ class Trades(NamedTuple):
     rows: np.ndarray  # int64[N, 8] FILL_* columns; FILL_MESSAGE counts from the first message of the run
     book: np.ndarray  # int64[N] whose
     num_dropped: int  # fills that did not fit the log: 0, or the engine is wrong
+    counters: np.ndarray  # int64[NUM_COUNTERS] of all books together
     depth: np.ndarray  # int32[B, 2, levels, 2] at the end
 
 
@@ -168,20 +183,20 @@ def run_books(backend: str, config: LobConfig, messages: np.ndarray, progress: P
             progress(min(start + CALL, messages.shape[1]), messages.shape[1])
     book = np.concatenate(owners)
     order = np.argsort(book, kind="stable")
-    num_dropped = int(np.asarray(books.counters)[:, spec.NUM_FILLS_DROPPED].sum())
-    return Trades(np.concatenate(rows)[order], book[order], num_dropped, depth)
+    counters = np.asarray(books.counters, np.int64).sum(axis=0)
+    return Trades(np.concatenate(rows)[order], book[order], int(counters[spec.NUM_FILLS_DROPPED]), counters, depth)
 
 
 def _apply_books(backend: str, config: LobConfig) -> Callable[[Book, np.ndarray], tuple[Book, LobOutput]]:
     if backend == "oracle" or backend == "cpu":  # noqa: PLR1714 -- the type checker narrows by this
         return lambda books, part: process_batch(books, part, config, backend)
-    return lambda books, part: _xla_process(config)(books, part, np.int32(0))
+    return lambda books, part: _xla_process(config, backend)(books, part, np.int32(0))
 
 
 @cache
-def _xla_process(config: LobConfig) -> Callable[[Book, np.ndarray, np.int32], tuple[Book, LobOutput]]:
+def _xla_process(config: LobConfig, backend: str) -> Callable[[Book, np.ndarray, np.int32], tuple[Book, LobOutput]]:
     import jax
 
-    from sim.engine import xla
+    from sim.engine import api
 
-    return jax.jit(jax.vmap(xla.make_process(config), in_axes=(0, 0, None)))
+    return jax.jit(jax.vmap(api.make_process(config, backend), in_axes=(0, 0, None)))

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from experiments.commands.options import Json, Quiet, Seed
+from experiments.commands.soak import soak
 from experiments.console import CommandFailed, Output
 
 
@@ -14,6 +15,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Measure, with a reference in the same run.", no_args_is_help=True)
     group.command()(engine)
     group.command()(env)
+    group.command()(soak)
     group.command()(execution)
     app.add_typer(group, name="bench")
 
@@ -23,7 +25,7 @@ def engine(
         Path | None, typer.Option("--stream", help=".npz stream; default: the data's stream_64x2000.")
     ] = None,
     books: Annotated[int, typer.Option(help="Books in parallel.", min=1)] = 1024,
-    backend: Annotated[Literal["cpu", "xla"], typer.Option(help="Engine to measure.")] = "cpu",
+    backend: Annotated[Literal["cpu", "xla", "cuda"], typer.Option(help="Engine to measure.")] = "cpu",
     json_mode: Json = False,
     quiet: Quiet = False,
     seed: Seed = None,
@@ -57,7 +59,7 @@ def default_stream() -> Path:
 def env(
     envs: Annotated[int, typer.Option(help="Environments in parallel.", min=1)] = 1024,
     steps: Annotated[int, typer.Option(help="Steps to time.", min=1)] = 200,
-    backend: Annotated[Literal["cpu", "xla"], typer.Option(help="Engine inside.")] = "cpu",
+    backend: Annotated[Literal["cpu", "xla", "cuda"], typer.Option(help="Engine inside.")] = "cpu",
     events_per_step: Annotated[int, typer.Option(help="Background events a decision.", min=1)] = 100,
     json_mode: Json = False,
     quiet: Quiet = False,

@@ -8,7 +8,7 @@ import typer
 from experiments.commands.options import Json, Quiet, Seed
 from experiments.console import CommandFailed, Output
 
-Backend = Literal["oracle", "xla", "cpu"]
+Backend = Literal["oracle", "xla", "cpu", "cuda"]
 _FAULTS = {"gaps": "gaps in the recording's updates", "crossed": "updates after which the recorded book is crossed"}
 
 
@@ -62,6 +62,9 @@ def replay(
 def _what_failed(result: dict[str, Any]) -> str:
     """Return why a replay does not stand: lost updates and crossed books of the recording, or books that differ."""
     found = [f"{result[field]} {what}" for field, what in _FAULTS.items() if result.get(field)]
+    if result.get("needed_capacity", 0) > result["capacity"]:
+        lost = f"{result['evicted']} orders evicted, {result['rejected']} rejected"
+        found.append(f"not expected to be equal: it needs capacity {result['needed_capacity']}; {lost}")
     if result.get("first_mismatch") is not None or not found:
         found.append("the replayed book differs from the recorded one; see first_mismatch above")
     return "; ".join(found)

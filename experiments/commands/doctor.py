@@ -57,8 +57,8 @@ def _jax() -> tuple[str | None, list[str]]:
 
 def _backend(name: str) -> str:
     """Run one message through a backend; 'ok', or why not."""
-    if name == "cuda":
-        return _cuda()
+    if name == "cuda" and (missing := _missing_for_cuda()):
+        return missing
     try:
         import numpy as np
 
@@ -82,14 +82,24 @@ def _backend(name: str) -> str:
         return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
-def _cuda() -> str:
+def _missing_for_cuda() -> str:
+    """Return what the CUDA backend lacks here, "" if nothing; without a GPU its kernels can still be compiled."""
     try:
-        import jax
-
-        devices = [device for device in jax.devices() if device.platform in ("gpu", "cuda")]
-    except ImportError:
-        return "jax is not installed"
-    return "a GPU is there; the fused kernel is not part of this version, use xla" if devices else "no CUDA device"
+        from kernels.lob.cuda import nvrtc
+        from kernels.lob.cuda.errors import CudaMissingError
+        from sim.engine import cuda
+    except ImportError as error:
+        return f"component missing: {error.name}"
+    missing, compiler = [], ""
+    try:
+        compiler = " (its kernels compile here: NVRTC {}.{})".format(*nvrtc.version())
+    except CudaMissingError as error:
+        missing.append(str(error))
+    try:
+        cuda.check_available()
+    except CudaMissingError as error:
+        missing.append(f"{error}{compiler}")
+    return "; ".join(missing)
 
 
 def clock_offset_ms() -> float | None:

@@ -72,6 +72,19 @@ def copy_words(target, source):
 
 
 @intrinsic
+def _zero_bytes(typingctx, address, count):
+    def codegen(context, builder, signature, args):
+        cgutils.memset(builder, builder.inttoptr(args[0], ir.IntType(8).as_pointer()), args[1], 0)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+# Writes zeros into `count` bytes from `address` on.
+zero_bytes: Any = _zero_bytes
+
+
+@intrinsic
 def _stack_words(typingctx, count):
     """Return the address of `count` (a literal) 64-bit words on the stack of the enclosing function."""
     if not isinstance(count, types.IntegerLiteral):

@@ -12,7 +12,7 @@ from numba import njit
 
 from kernels.lob import spec
 from kernels.lob._lanes import LANES, WORD_BYTES, block_down, block_up, count_less, last_equal
-from kernels.lob._memory import INLINE, RARE, int32_view
+from kernels.lob._memory import INLINE, RARE, int32_view, zero_bytes
 
 # Words of a context, which describes one market to the compiled kernels. First the kernels' own, for each side: lots of
 # the best level; the best price (as a key) and saturated level lots after the last message, for the order-flow
@@ -75,9 +75,8 @@ def point_at_book(context, fields, b, capacity):
 @njit(**INLINE)
 def clear_fills(context, num_fills):
     """Write zeros into the rows of fills past the last one written."""
-    words = int32_view(context[CONTEXT_FILLS], (context[CONTEXT_MAX_FILLS] * spec.NUM_FILL_COLUMNS,))
-    for word in range(num_fills * spec.NUM_FILL_COLUMNS, words.shape[0]):
-        words[word] = 0
+    row_bytes = WORD_BYTES * spec.NUM_FILL_COLUMNS
+    zero_bytes(context[CONTEXT_FILLS] + num_fills * row_bytes, (context[CONTEXT_MAX_FILLS] - num_fills) * row_bytes)
 
 
 @njit(**INLINE)

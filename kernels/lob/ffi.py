@@ -80,8 +80,7 @@ class FfiVersionError(RuntimeError):
 
 def frame_version(header: str) -> tuple[int, int]:
     """Return the (major, minor) FFI API version of the C header; raise FfiVersionError if its layout differs."""
-    for new, old in _RENAMED.items():
-        header = re.sub(rf"\b{new}\b", old, header)
+    header = with_old_names(header)
     version = tuple(_constant(header, rf"#define XLA_FFI_API_{part}\s+(\d+)") for part in ("MAJOR", "MINOR"))
     if version[0] != _MAJOR:
         raise FfiVersionError(f"XLA FFI API version is {version[0]}.{version[1]}, this code knows {_MAJOR}.x")
@@ -90,7 +89,7 @@ def frame_version(header: str) -> tuple[int, int]:
         if found != value:
             raise FfiVersionError(f"{name} is {found} in XLA FFI API {version[0]}.{version[1]}, expected {value}")
     for name, expected in _EXPECTED.items():
-        fields = _fields(header, name)[: len(expected)]
+        fields = struct_fields(header, name)[: len(expected)]
         if fields != expected:
             raise FfiVersionError(
                 f"struct {name} begins with {fields} in XLA FFI API {version[0]}.{version[1]}, expected {expected}"
@@ -105,7 +104,15 @@ def _constant(header: str, pattern: str) -> int:
     return int(found.group(1))
 
 
-def _fields(header: str, struct: str) -> tuple[tuple[str, str], ...]:
+def with_old_names(header: str) -> str:
+    """Return the header with the names of JAX 0.10 for what JAX 0.11 renamed."""
+    for new, old in _RENAMED.items():
+        header = re.sub(rf"\b{new}\b", old, header)
+    return header
+
+
+def struct_fields(header: str, struct: str) -> tuple[tuple[str, str], ...]:
+    """Return the (type, name) of each field of a struct of the header; every pointer's type is "*"."""
     body = re.search(rf"(?:typedef )?struct {struct} \{{(.*?)\}}", header, re.DOTALL)
     if body is None:
         raise FfiVersionError(f"the XLA FFI header has no struct {struct}")

@@ -143,7 +143,7 @@ SUM_NUM_TRADES: Final = 14
 SUM_EXHAUSTED: Final = 15
 NUM_SUMMARY: Final = 16
 
-# Market-step state words, int32[8] (`MarketState.meta`).
+# Market-step state words, int32[32] (`MarketState.meta`).
 META_NUM_INBOX: Final = 0
 META_CLOCK_S: Final = 1
 META_CLOCK_NS: Final = 2
@@ -152,7 +152,9 @@ META_NEXT_ORDER_ID: Final = 4
 META_INBOX_DROPPED: Final = 5
 META_REFERENCE_TICK: Final = 6
 META_CURSOR: Final = 7
-NUM_META: Final = 8
+META_FLOW: Final = 8  # the first of the words that belong to the flow model, 0 in a fresh market
+NUM_FLOW_WORDS: Final = 24
+NUM_META: Final = META_FLOW + NUM_FLOW_WORDS
 
 # What a flow sampler answers.
 FLOW_EVENT: Final = 1
@@ -235,3 +237,8 @@ def empty_book(config: LobConfig, batch: tuple[int, ...] = ()) -> Book:
         num_orders=np.zeros((*batch, 2), np.int32),
         counters=np.zeros((*batch, NUM_COUNTERS), np.int32),
     )
+
+
+def book_bytes(capacity: int) -> int:
+    """Return the memory of one book in bytes: 16 an order slot and side, then counts and counters."""
+    return sum(field.nbytes for field in empty_book(LobConfig(capacity=capacity)))

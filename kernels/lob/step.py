@@ -26,6 +26,7 @@ from kernels.lob._market import (
 from kernels.lob._memory import (
     INLINE,
     compile_kernel,
+    copy_words,
     fill_words,
     int32_view,
     int64_view,
@@ -70,7 +71,7 @@ class Market(NamedTuple):
 
     book: Book
     inbox: np.ndarray  # int32[I, 8] messages under way, sorted by arrival, zeros past META_NUM_INBOX
-    meta: np.ndarray  # int32[8] META_* words
+    meta: np.ndarray  # int32[32] META_* words
     seed: np.ndarray  # uint32[2] run seed, market number
 
 
@@ -108,7 +109,8 @@ def make_market_step(sampler: Any) -> Callable[..., tuple[int, int]]:
     """Return the njit function of one market's events around `sampler`, an njit function; only numba may call it.
 
     `sampler(flow_params, background, price_tick, lots, order_id, owner, num_orders, meta, seed, msg)` returns
-    (status, dt_us), sees a canonical book and fills `msg` int32[8], which is all 0 before.
+    (status, dt_us), sees a canonical book and fills `msg` int32[8], which is all 0 before. The words of `meta` from
+    META_FLOW on are its own; where it answers FLOW_EXHAUSTED it has not changed them.
     """
     draw = njit(**INLINE)(sampler.py_func)
     apply_messages = messages_kernel()
@@ -119,12 +121,15 @@ def make_market_step(sampler: Any) -> Callable[..., tuple[int, int]]:
         book = book_of(int64_view(context_address, (NUM_CONTEXT,)))
         msg_address = stack_words(4)
         msg = int32_view(msg_address, (8,))
+        kept = int32_view(stack_words(12), (spec.NUM_FLOW_WORDS,))
         limited = horizon[1] > 0
         end_ns = clock_ns(meta) + np.int64(horizon[1]) * NS_PER_US
         events = 0
         while events < horizon[0]:
             meta[spec.META_DRAW] += 1
             before = sampled_words(meta)
+            if limited:
+                copy_words(kept, meta[spec.META_FLOW :])
             fill_words(msg, 0)
             status, dt_us = draw(
                 flow_params,
@@ -144,6 +149,7 @@ def make_market_step(sampler: Any) -> Callable[..., tuple[int, int]]:
             time_ns = clock_ns(meta) + np.int64(dt_us) * NS_PER_US
             if limited and time_ns > end_ns:
                 restore_words(meta, before)
+                copy_words(meta[spec.META_FLOW :], kept)
                 set_clock(meta, end_ns)
                 return 0, events
             set_clock(meta, time_ns)
@@ -180,7 +186,7 @@ def market_step_kernel(sampler: Any) -> Any:
         context[_slots.CONTEXT_QUEUE_MODEL] = call[CALL_QUEUE_MODEL]
         for b in range(call[CALL_BATCH]):
             point_at_book(context, call, b, call[CALL_CAPACITY])
-            meta = int32_view(call[CALL_META] + b * 32, (spec.NUM_META,))
+            meta = int32_view(call[CALL_META] + b * 4 * spec.NUM_META, (spec.NUM_META,))
             context[_slots.CONTEXT_FILLS] = call[CALL_FILLS] + b * 32 * max_fills
             context[_slots.CONTEXT_SUMMARY] = call[CALL_SUMMARY] + b * 64
             context[_slots.CONTEXT_REFERENCE_TICK] = meta[spec.META_REFERENCE_TICK]

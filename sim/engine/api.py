@@ -11,12 +11,18 @@ from kernels.lob.spec import Book, LobConfig, LobOutput
 from market_models.flow import Flow
 from sim.engine.types import MarketConfig, MarketOutput, MarketState
 
-BACKENDS = ("cpu", "xla")
+BACKENDS = ("cpu", "xla")  # on every machine
+GPU_BACKENDS = ("cuda",)
 
 
-def _check_backend(backend: str) -> None:
-    if backend not in BACKENDS:
-        raise ValueError(f"backend {backend!r} is not one of {BACKENDS}")
+def check_backend(backend: str) -> None:
+    """Raise ValueError for an unknown backend, CudaMissingError where this machine lacks the GPU that it needs."""
+    if backend in GPU_BACKENDS:
+        from sim.engine import cuda
+
+        cuda.check_available()
+    elif backend not in BACKENDS:
+        raise ValueError(f"backend {backend!r} is not one of {(*BACKENDS, *GPU_BACKENDS)}")
 
 
 def make_process(config: LobConfig, backend: str = "cpu") -> Callable[[Book, jax.Array, Any], tuple[Book, LobOutput]]:
@@ -25,12 +31,16 @@ def make_process(config: LobConfig, backend: str = "cpu") -> Callable[[Book, jax
     Batch it with `vmap`. Raises ValueError for an unknown backend or an invalid configuration, and at trace time for
     arrays that are not int32 or have another shape than `config` says.
     """
-    _check_backend(backend)
+    check_backend(backend)
     spec.validate_config(config)
     if backend == "cpu":
         from sim.engine import cpu
 
         process = cpu.make_process(config)
+    elif backend == "cuda":
+        from sim.engine import cuda
+
+        process = cuda.make_process(config)
     else:
         from sim.engine import xla  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -52,7 +62,7 @@ def make_market_step(
 
     `horizon` is (events, microseconds or 0), int32. Batch with `vmap`. Raises ValueError like `make_process`.
     """
-    _check_backend(backend)
+    check_backend(backend)
     spec.validate_config(config.lob)
     if config.inbox < 1 or config.num_learners < 1:
         raise ValueError(f"inbox {config.inbox} and num_learners {config.num_learners} must be at least 1")
@@ -60,6 +70,10 @@ def make_market_step(
         from sim.engine import cpu
 
         step = cpu.make_market_step(config, flow)
+    elif backend == "cuda":
+        from sim.engine import cuda
+
+        step = cuda.make_market_step(config, flow)
     else:
         from sim.engine import xla
 

@@ -20,7 +20,7 @@ class MarketState(NamedTuple):
 
     book: Book
     inbox: jax.Array  # int32[I, 8] messages under way, sorted by arrival
-    meta: jax.Array  # int32[8] META_* words
+    meta: jax.Array  # int32[32] META_* words
     seed: jax.Array  # uint32[2] run seed, market number
 
 

@@ -87,3 +87,11 @@ def test_doctor_finds_every_backend_of_this_machine(tmp_path: Path) -> None:
     assert {name: found["backends"][name] for name in ("oracle", "xla", "cpu")} == dict.fromkeys(
         ("oracle", "xla", "cpu"), "ok"
     )
+
+
+def test_a_stream_below_its_capacity_says_what_was_lost_and_that_equality_is_not_expected(data_dir: Path) -> None:
+    stream = data_dir / "streams" / "stream_32x2000_deep.npz"
+    done = run("replay", str(stream), "--verify", "--capacity", "64", "--json")
+    assert done.returncode == 1 and "not expected to be equal: it needs capacity 256" in done.stderr
+    told = json.loads(done.stdout)
+    assert not told["ok"] and told["rejected"] > 0 and told["rejected_lots"] > told["rejected"]

@@ -1,7 +1,9 @@
 """The market step's oracle does what docs/engine.md says: cases worked out by hand, with samplers that follow a script.
 
-Every case runs on the numba kernel with the same script too.
+Every case runs on the numba kernel with the same script too, and on the CUDA kernel compiled for the host.
 """
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +11,10 @@ from numba import njit
 
 from kernels.lob import spec
 from kernels.lob.oracle import MarketOracle, Oracle
-from kernels.lob.spec import BUY, DELETE, LIMIT, MARKET, NOP, SELL, LobConfig
-from kernels.lob.step import new_market, replay_sampler, run_market_step
+from kernels.lob.spec import BUY, DELETE, LIMIT, MARKET, NOP, SELL, Book, LobConfig
+from kernels.lob.step import Market, MarketResult, new_market, replay_sampler, run_market_step
+from market_models.replay import FLOW as REPLAY
+from tests.support import cuda_host
 
 CONFIG = LobConfig(capacity=64, max_fills=4, depth_levels=2)
 NOTHING = np.zeros((0, 8), np.int32)
@@ -60,6 +64,20 @@ class KernelMarket:
         return self.market.book
 
 
+class CudaMarket(KernelMarket):
+    """The CUDA kernel on the host behind the same interface."""
+
+    def step(self, agents, background, horizon):
+        scripted = Path(cuda_host.__file__).with_name("scripted_flow.cuh")
+        source = REPLAY.cuda_source_path if self.sampler is replay_sampler else str(scripted)
+        rows = [np.array(words, np.int32).reshape(1, -1, 8) for words in (agents, background)]
+        inputs = (rows[0], np.zeros((1, 1)), rows[1], [horizon])
+        batch = Market(Book(*(field[None] for field in self.market.book)), *(field[None] for field in self.market[1:]))
+        new, out, _ = cuda_host.market_step(source, CONFIG, batch, inputs, num_learners=self.num_learners)
+        self.market = Market(Book(*(field[0] for field in new.book)), *(field[0] for field in new[1:]))
+        return MarketResult(*(field[0] for field in out))
+
+
 class OracleMarket:
     """The oracle behind the same interface."""
 
@@ -91,7 +109,7 @@ class OracleMarket:
         return self.judge.book.arrays()
 
 
-@pytest.fixture(params=[OracleMarket, KernelMarket])
+@pytest.fixture(params=[OracleMarket, KernelMarket, CudaMarket])
 def make(request):
     return request.param
 

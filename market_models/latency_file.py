@@ -1,0 +1,72 @@
+"""Latency tables as small JSON files of parameters: quantiles in nanoseconds, no recorded row.
+
+Fields: `model` ("latency_table"), `legs` (LEG_ns: quantiles), `samples` (how many were fitted), `source`. A name that
+is no file is looked for in `market_models/calibrations/latency/`.
+"""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from market_models.latency import LEGS, TableLatency, check_table
+
+SHIPPED = Path(__file__).parent / "calibrations" / "latency"
+MODEL = "latency_table"
+
+
+def save_latency(latency: TableLatency, path: Path, samples: int, source: str) -> None:
+    """Write the tables of `latency` to `path`."""
+    legs = {f"{leg}_ns": latency.table(leg).tolist() for leg in LEGS}
+    record = {"model": MODEL, "source": source, "samples": samples, "legs": legs}
+    path.write_text(json.dumps(record, separators=(",", ":")) + "\n")
+
+
+def load_latency(name: str | Path) -> TableLatency:
+    """Read a file, or a shipped one by its name. ValueError names the file, the field and what would be valid."""
+    path = Path(name)
+    if not path.is_file():
+        path = SHIPPED / f"{name}.json"
+    if not path.is_file():
+        raise ValueError(f"no latency table {str(name)!r}: neither a file nor one of {shipped_latencies()}")
+    try:
+        record = json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path}: not JSON ({error})") from error
+    if not isinstance(record, dict) or record.get("model") != MODEL or not isinstance(record.get("legs"), dict):
+        raise ValueError(f"{path}: not a latency table: expected an object with model {MODEL!r} and legs")
+    legs: dict[str, Any] = record["legs"]
+    valid = [f"{leg}_ns" for leg in LEGS]
+    if unknown := sorted(legs.keys() - set(valid)):
+        raise ValueError(f"{path}: legs has no field {unknown[0]!r}; valid: {valid}")
+    try:
+        return TableLatency(**{leg: tuple(check_table(leg, np.array(table)).tolist()) for leg, table in legs.items()})
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def shipped_latencies() -> list[str]:
+    """Return the names of the tables that come with the project."""
+    return sorted(path.stem for path in SHIPPED.glob("*.json"))
+
+
+def binance_feed_delays(path: Path) -> np.ndarray:
+    """Return local minus exchange time (`E`), int64[N] ns, of a raw Binance recording: lines `<local time> <json>`.
+
+    Local times are ns, or us (16 digits); exchange times ms, so a delay is known to a millisecond. Rows without an
+    exchange time (snapshots, spot's bookTicker) have none. ValueError names the file and the line.
+    """
+    delays = []
+    with gzip.open(path, "rt") as lines:
+        for number, line in enumerate(lines, 1):
+            stamp, _, body = line.partition(" ")
+            try:
+                data = json.loads(body).get("data", {})
+                local = int(stamp) * (1000 if len(stamp) <= 16 else 1)
+                if "E" in data:
+                    delays.append(local - int(data["E"]) * 1_000_000)
+            except (ValueError, AttributeError, TypeError) as error:
+                raise ValueError(f"{path}: line {number} is not `<local time> <json>` ({error})") from error
+    return np.array(delays, np.int64)
