@@ -139,7 +139,7 @@ def test_a_missing_sync_is_found(tmp_path, header, passage):
     assert texts[header].count(passage) == 1
     texts[header] = texts[header].replace(passage, passage.replace("sync_warp();", ""))
     broken = type(source)(source.kernel, source.capacity, source.main, tuple(texts.items()))
-    kernel = host_build.build(broken, tmp_path)
+    kernel = cuda_host.build(broken, tmp_path)
     messages = random_messages(np.random.default_rng(0), 200)[None]
     with pytest.raises(host_build.RaceError, match="depend on which lane"):
         cuda_host.process(spec.empty_book(CONFIG, (1,)), messages, CONFIG, kernel=lambda words, _: kernel(words))
@@ -151,7 +151,7 @@ def test_a_source_that_branches_on_a_value_of_a_lane_does_not_compile_for_the_ho
     with pytest.raises(
         host_build.HostBuildError, match=r"could not convert|cannot convert|not contextually convertible"
     ):
-        host_build.build(type(source)(PROCESS, 64, broken, source.headers), tmp_path)
+        cuda_host.build(type(source)(PROCESS, 64, broken, source.headers), tmp_path)
 
 
 def test_a_machine_without_a_compiler_is_told_how_to_get_one(monkeypatch):

@@ -1,11 +1,13 @@
-"""Figures of the compiled CUDA kernels: `python -m tests.support.cuda_figures [STREAM.npz]` prints Markdown tables.
+"""Figures of the compiled CUDA kernels: `python -m tests.support.cuda_figures [STREAM.npz ...]` prints Markdown tables.
 
-Resources and occupancy come from ptxas; issued instructions from the PTX simulator on a stream, 100 messages a call.
+Resources and occupancy come from ptxas; issued instructions from the PTX simulator on each stream, 100 messages a call;
+bytes are those of the call's arrays, each read or written once. Limits are arithmetic, not measurements.
 """
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,12 +20,15 @@ from kernels.lob.spec import LobConfig
 from kernels.lob.step import new_market
 from market_models.calibration import load_calibration
 from market_models.registry import MODELS, get_flow, get_model
+from sim.replay import choose_capacity
 from sim.replay_stream import read_stream
 from tests.support import cuda_host
 from tests.support.ptx import Program, Simulator
 
 CALL = 100
 MULTIPROCESSORS, CLOCK_HZ = 132, 1.755e9  # of an H200 SXM: its boost clock of 1,980 MHz is not sustained
+MEMORY_BYTES_PER_S = 4.8e12  # of an H200
+ISSUE_PER_S = MULTIPROCESSORS * SM_90.issue_per_cycle * CLOCK_HZ
 
 
 def resource_rows() -> Iterator[str]:
@@ -50,20 +55,31 @@ class Counted:
         compiled = nvrtc.compile_source(kernel_source(kernel, capacity, flow_source))
         self.simulator = Simulator(Program(compiled.ptx))
         self.sass_share = resources(compiled).instructions / len(self.simulator.steps)
-        self.warps = WARPS[capacity]
+        self.warps, self.bytes = WARPS[capacity], 0  # bytes of the last call's arrays
 
     def __call__(self, words: np.ndarray, arrays: tuple[np.ndarray, ...]) -> int:
         """Run a call, its batch the first axis of the first array; return the instructions issued."""
         before = sum(self.simulator.counts)
+        self.bytes = sum(array.nbytes for array in arrays)
         self.simulator.launch(words, arrays, -(-len(arrays[0]) // self.warps), self.warps)
         return sum(self.simulator.counts) - before
 
 
-def process_figures(path: Path, capacity: int = 128, num_books: int = 16, calls: int = 3) -> tuple[float, float, float]:
-    """Return PTX instructions a message, a call without messages, and the static ratio of SASS to PTX."""
+class ProcessFigures(NamedTuple):
+    """What the kernel of `process` does on a stream, a warp's instruction as one."""
+
+    capacity: int
+    a_message: float  # PTX instructions
+    a_call: float  # PTX instructions of a call without messages
+    sass_share: float  # SASS to PTX instructions, counted in the code, not as issued
+    bytes_a_message: float
+
+
+def process_figures(path: Path, num_books: int = 16, calls: int = 3) -> ProcessFigures:
+    """Count on the first books and calls of a stream, after its opening messages."""
     stream = read_stream(path)
-    config = LobConfig(capacity, 128, 10)
-    kernel = Counted(PROCESS, capacity)
+    config = LobConfig(choose_capacity(stream.max_orders), 128, 10)
+    kernel = Counted(PROCESS, config.capacity)
     opening = np.ascontiguousarray(stream.opening[:num_books])
     books, _ = process_batch(spec.empty_book(config, (num_books,)), opening, config)
     _, _, idle = cuda_host.process(books, np.zeros((num_books, 0, 8), np.int32), config, kernel=kernel)
@@ -72,7 +88,29 @@ def process_figures(path: Path, capacity: int = 128, num_books: int = 16, calls:
         messages = stream.messages[:num_books, call * CALL : (call + 1) * CALL]
         books, _, count = cuda_host.process(books, messages, config, kernel=kernel)
         issued += count - idle
-    return issued / (num_books * calls * CALL), idle / num_books, kernel.sass_share
+    return ProcessFigures(
+        capacity=config.capacity,
+        a_message=issued / (num_books * calls * CALL),
+        a_call=idle / num_books,
+        sass_share=kernel.sass_share,
+        bytes_a_message=kernel.bytes / (num_books * CALL),
+    )
+
+
+def stream_rows(paths: list[Path]) -> Iterator[str]:
+    """Yield the rows of the table of `process` on streams."""
+    columns = ("stream", "capacity", "PTX instructions a message", "a call", "SASS/PTX", "bytes a message")
+    yield f"| {' | '.join(columns)} | limit of issue, PTX | by SASS | limit of memory |"
+    yield "|---" * 9 + "|"
+    for path in paths:
+        found = process_figures(path)
+        issue = ISSUE_PER_S / (found.a_message + found.a_call / CALL) / 1e9
+        memory = MEMORY_BYTES_PER_S / found.bytes_a_message / 1e9
+        yield (
+            f"| {path.stem} | {found.capacity} | {found.a_message:.0f} | {found.a_call:,.0f} | "
+            f"{found.sass_share:.2f} | {found.bytes_a_message:.0f} | {issue:.2f} G/s | "
+            f"{issue / found.sass_share:.2f} G/s | {memory:.1f} G/s |"
+        )
 
 
 def market_figures(capacity: int = 128, num_books: int = 8, steps: int = 3) -> float:
@@ -102,14 +140,11 @@ def market_figures(capacity: int = 128, num_books: int = 8, steps: int = 3) -> f
 def main() -> None:
     """Print everything."""
     print("\n".join(resource_rows()))
-    issue = MULTIPROCESSORS * SM_90.issue_per_cycle * CLOCK_HZ
     if len(sys.argv) > 1:
-        message, call, share = process_figures(Path(sys.argv[1]))
-        print(f"\nprocess: {message:.0f} PTX instructions a message, {call:.0f} a call; SASS/PTX {share:.2f}")
-        limit = issue / (message + call / CALL) / 1e9
-        print(f"limit of instruction issue: {limit:.2f} G messages/s, by the SASS share {limit / share:.2f}")
+        print()
+        print("\n".join(stream_rows([Path(argument) for argument in sys.argv[1:]])))
     event = market_figures()
-    print(f"market step: {event:.0f} PTX instructions an event: {issue / event / 1e9:.2f} G events/s")
+    print(f"\nmarket step: {event:.0f} PTX instructions an event: {ISSUE_PER_S / event / 1e9:.2f} G events/s")
 
 
 if __name__ == "__main__":

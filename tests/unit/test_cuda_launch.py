@@ -17,9 +17,9 @@ from kernels.lob.cuda.frame import frame_version
 from kernels.lob.cuda.source import MARKET_STEP, PROCESS, kernel_source
 from kernels.lob.ffi import FfiVersionError
 from kernels.lob.host import empty_output
-from kernels.lob.oracle import Oracle
+from kernels.lob.oracle import MarketOracle, Oracle
 from kernels.lob.spec import Book, LobConfig
-from kernels.lob.step import Market, MarketResult, new_market, run_market_step
+from kernels.lob.step import MarketResult, new_market
 from market_models import zero_intelligence as zi
 from market_models.registry import get_flow
 from tests.support import cuda_host
@@ -84,11 +84,11 @@ def test_what_would_run_on_the_gpu_gives_the_oracles_bits(driver, handler, alias
         assert_same(judge.arrays(), Book(*(field[b] for field in new_books)), f"market {b}")
 
 
-def test_what_would_run_of_a_market_step_gives_the_numba_kernels_bits():
+def test_what_would_run_of_a_market_step_gives_the_oracles_bits():
     flow = get_flow("zero_intelligence")
     driver = FakeDriver(calls.NUM_MARKET_WORDS)
     handler = launch.make_market_step_launcher(64, MODES[1:], "market step", table_of(driver), VERSION)
-    config = LobConfig(64, 9, 3)  # the default modes, which every version of the numba kernel has
+    config = LobConfig(64, 9, 3)
     plain = launch.make_market_step_launcher(64, (0, 0), "market step", table_of(driver), VERSION)
     shape, rng = (2, 3), np.random.default_rng(4)
     markets = new_market(config, spec.empty_book(config, shape), seed=5, reference_tick=1000, inbox=7)
@@ -111,9 +111,15 @@ def test_what_would_run_of_a_market_step_gives_the_numba_kernels_bits():
     modes, none = (driver.launches[place].words[-2:].tolist() for place in (0, 1))
     assert (modes, none) == ([3, 2], [0, 0]) and driver.launches[1].grid == (2, 1, 1)
     cuda_host.host_kernel(MARKET_STEP, 64, flow.cuda_source_path)(driver.launches[1].words)
-    expected = run_market_step(flow.numba_sampler, config, markets, *inputs, num_learners=2)
-    assert_same(expected, result, "result")
-    assert_same(markets, Market(new_book, new_inbox, new_meta, markets.seed), "market")
+    for place in np.ndindex(shape):
+        oracle, options = Oracle(*config), {"inbox": 7, "num_learners": 2}
+        judge = MarketOracle(oracle, flow.numba_sampler, **options, meta=markets.meta[place], seed=markets.seed[place])
+        agents, params, rows, horizon = (words[place] for words in inputs)
+        expected = judge.step(agents, params, rows, horizon)
+        assert_same(expected, MarketResult(*(field[place] for field in result)), f"market {place}")
+        assert_same(oracle.arrays(), Book(*(field[place] for field in new_book)), f"market {place}")
+        np.testing.assert_array_equal(judge.inbox_rows(), new_inbox[place])
+        np.testing.assert_array_equal(judge.meta, new_meta[place])
 
 
 def test_no_books_are_no_launch(driver, handler):

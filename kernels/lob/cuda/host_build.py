@@ -17,7 +17,7 @@ import numpy as np
 
 from kernels.lob.cuda.source import KernelSource
 
-_FLAGS = ("-std=c++17", "-O2", "-fno-strict-aliasing", "-shared", "-fPIC", "-DLOB_HOST", "-x", "c++")
+_FLAGS = ("-std=c++17", "-O2", "-fno-strict-aliasing", "-shared", "-fPIC", "-x", "c++")
 
 
 class CompilerMissingError(RuntimeError):
@@ -90,21 +90,32 @@ class HostKernel:
         return WarpCounts(run.loads, run.stores, run.votes, run.syncs, run.reductions)
 
 
+def compile_library(main: Path, library: Path, flags: tuple[str, ...], command: list[str] | None = None) -> None:
+    """Compile the C++ file `main` into the shared library `library`, which appears when it is whole.
+
+    `command` is the compiler, by default that of `compiler`. Raises CompilerMissingError or HostBuildError with the
+    compiler's words.
+    """
+    command = compiler() if command is None else command
+    new = library.with_name("new.so")
+    arguments = [*command, *_FLAGS, *flags, str(main), "-o", str(new)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise HostBuildError(f"{main.name} for the host: {done.stderr}")
+    new.replace(library)
+
+
 def build(source: KernelSource, directory: Path, command: list[str] | None = None) -> HostKernel:
     """Compile `source` into `directory` (made if missing; an earlier build of the same source is taken) and load it.
 
     Raises CompilerMissingError or HostBuildError with the compiler's words.
     """
-    command = compiler() if command is None else command
     target = Path(directory) / f"{source.kernel}-{source.capacity}-{source.digest[:16]}"
     library = target / "kernel.so"
     if not library.is_file():
         target.mkdir(parents=True, exist_ok=True)
-        for name, text in (*source.headers, ("kernel.cu", source.main)):
+        main = f"{source.kernel}.cu"
+        for name, text in (*source.headers, (main, source.main)):
             (target / name).write_text(text)
-        arguments = [*command, *_FLAGS, *source.defines, f"-I{target}", str(target / "kernel.cu"), "-o"]
-        done = subprocess.run([*arguments, str(target / "new.so")], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise HostBuildError(f"{source.kernel}.cu for the host, capacity {source.capacity}: {done.stderr}")
-        (target / "new.so").replace(library)
+        compile_library(target / main, library, ("-DLOB_HOST", *source.defines, f"-I{target}"), command)
     return HostKernel(source, library)

@@ -62,22 +62,32 @@ def version() -> tuple[int, int]:
 
 def compile_source(source: KernelSource, arch: str = "sm_90") -> Compiled:
     """Compile a kernel for `arch`. Raises CudaMissingError, or CompileError with the compiler's words."""
+    title = f"{source.kernel}.cu, capacity {source.capacity}"
+    return Compiled(source, arch, *compile_text(title, source.main, source.headers, source.defines, arch))
+
+
+def compile_text(
+    title: str, main: str, headers: tuple[tuple[str, str], ...], options: tuple[str, ...], arch: str = "sm_90"
+) -> tuple[bytes, str, str]:
+    """Compile CUDA C++ that includes `headers` (name, text); return (cubin, ptx, what ptxas says).
+
+    Raises CudaMissingError, or CompileError with `title` and the compiler's words.
+    """
     library, program = _library(), ctypes.c_void_p()
-    names = (ctypes.c_char_p * len(source.headers))(*(name.encode() for name, _ in source.headers))
-    texts = (ctypes.c_char_p * len(source.headers))(*(text.encode() for _, text in source.headers))
-    main = f"{source.kernel}.cu".encode()
+    names = (ctypes.c_char_p * len(headers))(*(name.encode() for name, _ in headers))
+    texts = (ctypes.c_char_p * len(headers))(*(text.encode() for _, text in headers))
     created = library.nvrtcCreateProgram(
-        ctypes.byref(program), source.main.encode(), main, len(source.headers), texts, names
+        ctypes.byref(program), main.encode(), title.encode(), len(headers), texts, names
     )
     _check(created, "nvrtcCreateProgram")
     try:
-        options = [option.encode() for option in (f"--gpu-architecture={arch}", *_OPTIONS, *source.defines)]
-        result = library.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
+        flags = [option.encode() for option in (f"--gpu-architecture={arch}", *_OPTIONS, *options)]
+        result = library.nvrtcCompileProgram(program, len(flags), (ctypes.c_char_p * len(flags))(*flags))
         log = _text(library, program, "ProgramLog").rstrip(b"\0").decode(errors="replace").strip()
         if result != 0:
-            raise CompileError(f"NVRTC refuses {source.kernel}.cu, capacity {source.capacity}, for {arch}: {log}")
+            raise CompileError(f"NVRTC refuses {title}, for {arch}: {log}")
         ptx = _text(library, program, "PTX").rstrip(b"\0").decode()
-        return Compiled(source, arch, _text(library, program, "CUBIN"), ptx, log)
+        return _text(library, program, "CUBIN"), ptx, log
     finally:
         library.nvrtcDestroyProgram(ctypes.byref(program))
 

@@ -23,7 +23,7 @@ WARPS: Final = {64: 4, 128: 4, 256: 4, 512: 2}
 # Blocks that a multiprocessor of sm_90 is to hold: the most at which ptxas needs no spills.
 BLOCKS: Final = {
     PROCESS: {64: 8, 128: 8, 256: 6, 512: 6},
-    MARKET_STEP: {64: 7, 128: 6, 256: 6, 512: 6},
+    MARKET_STEP: {64: 6, 128: 6, 256: 6, 512: 6},
 }
 
 _HEADERS: Final = (
