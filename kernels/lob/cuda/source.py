@@ -20,7 +20,7 @@ WARP: Final = 32
 # Warps (books) a block: the static shared memory of a block stays below 48 KiB, the limit that needs no opt-in.
 WARPS: Final = {64: 4, 128: 4, 256: 4, 512: 2}
 
-# Blocks that a multiprocessor of sm_90 is to hold: the most at which ptxas needs no spills.
+# Blocks that a multiprocessor of sm_90 is to hold at least: the most at which ptxas needs no spills for any flow.
 BLOCKS: Final = {
     PROCESS: {64: 8, 128: 8, 256: 6, 512: 6},
     MARKET_STEP: {64: 6, 128: 6, 256: 6, 512: 6},
