@@ -4,13 +4,14 @@ Fields: `model` ("latency_table"), `legs` (LEG_ns: quantiles), `samples` (how ma
 is no file is looked for in `market_models/calibrations/latency/`.
 """
 
-import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from market_models.datasets.binance_raw import NS_PER_LOCAL_UNIT, NS_PER_MS
+from market_models.datasets.text_lines import read_lines
 from market_models.latency import LEGS, TableLatency, check_table
 
 SHIPPED = Path(__file__).parent / "calibrations" / "latency"
@@ -53,20 +54,18 @@ def shipped_latencies() -> list[str]:
 
 
 def binance_feed_delays(path: Path) -> np.ndarray:
-    """Return local minus exchange time (`E`), int64[N] ns, of a raw Binance recording: lines `<local time> <json>`.
+    """Return local minus exchange time (`E`), int64[N] ns, of a raw Binance recording (datasets/binance_raw.py).
 
-    Local times are ns, or us (16 digits); exchange times ms, so a delay is known to a millisecond. Rows without an
-    exchange time (snapshots, spot's bookTicker) have none. ValueError names the file and the line.
+    Exchange times are in ms, so a delay is known to a millisecond. Rows without one (snapshots, spot's bookTicker) have
+    none. ValueError names the file and the line.
     """
     delays = []
-    with gzip.open(path, "rt") as lines:
-        for number, line in enumerate(lines, 1):
-            stamp, _, body = line.partition(" ")
-            try:
-                data = json.loads(body).get("data", {})
-                local = int(stamp) * (1000 if len(stamp) <= 16 else 1)
-                if "E" in data:
-                    delays.append(local - int(data["E"]) * 1_000_000)
-            except (ValueError, AttributeError, TypeError) as error:
-                raise ValueError(f"{path}: line {number} is not `<local time> <json>` ({error})") from error
+    for number, line in enumerate(read_lines(path), 1):
+        stamp, _, body = line.partition(b" ")
+        try:
+            data, local = json.loads(body).get("data", {}), int(stamp)
+            if "E" in data:
+                delays.append(local * NS_PER_LOCAL_UNIT[len(stamp)] - int(data["E"]) * NS_PER_MS)
+        except (ValueError, AttributeError, TypeError, KeyError) as error:
+            raise ValueError(f"{path}: line {number} is not `<local time> <json>` ({error})") from error
     return np.array(delays, np.int64)

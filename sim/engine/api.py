@@ -1,6 +1,7 @@
 """The order-book engine inside JAX programs, one interface for every backend. Semantics: docs/engine.md."""
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import jax
@@ -25,6 +26,11 @@ def check_backend(backend: str) -> None:
         raise ValueError(f"backend {backend!r} is not one of {(*BACKENDS, *GPU_BACKENDS)}")
 
 
+def _engine(backend: str) -> Any:
+    """Return the backend's module, imported when it is first used: each brings a compiler of its own."""
+    return import_module(f"sim.engine.{backend}")
+
+
 def make_process(config: LobConfig, backend: str = "cpu") -> Callable[[Book, jax.Array, Any], tuple[Book, LobOutput]]:
     """Return `process(book, messages int32[M, 8], reference_tick int32[]) -> (book, output)` of one market.
 
@@ -33,18 +39,7 @@ def make_process(config: LobConfig, backend: str = "cpu") -> Callable[[Book, jax
     """
     check_backend(backend)
     spec.validate_config(config)
-    if backend == "cpu":
-        from sim.engine import cpu
-
-        process = cpu.make_process(config)
-    elif backend == "cuda":
-        from sim.engine import cuda
-
-        process = cuda.make_process(config)
-    else:
-        from sim.engine import xla  # pyright: ignore[reportAttributeAccessIssue]
-
-        process = xla.make_process(config)
+    process = _engine(backend).make_process(config)
 
     def checked(book: Book, messages: jax.Array, reference_tick: Any = 0) -> tuple[Book, LobOutput]:
         messages = jnp.asarray(messages)
@@ -66,18 +61,7 @@ def make_market_step(
     spec.validate_config(config.lob)
     if config.inbox < 1 or config.num_learners < 1:
         raise ValueError(f"inbox {config.inbox} and num_learners {config.num_learners} must be at least 1")
-    if backend == "cpu":
-        from sim.engine import cpu
-
-        step = cpu.make_market_step(config, flow)
-    elif backend == "cuda":
-        from sim.engine import cuda
-
-        step = cuda.make_market_step(config, flow)
-    else:
-        from sim.engine import xla
-
-        step = xla.make_market_step(config, flow)
+    step = _engine(backend).make_market_step(config, flow)
 
     def checked(
         state: MarketState, agent_messages: jax.Array, flow_params: jax.Array, background: jax.Array, horizon: Any

@@ -1,6 +1,9 @@
-"""The engine's FFI calls for a registered target: shapes, aliases and batching, alike on every platform."""
+"""The engine's FFI targets and calls: registration, shapes, aliases and batching, alike on every platform."""
 
 from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +15,41 @@ from sim.engine.types import MarketConfig, MarketOutput, MarketState
 
 Process = Callable[[Book, jax.Array, jax.Array], tuple[Book, LobOutput]]
 MarketStep = Callable[..., tuple[MarketState, MarketOutput]]
+AnyHandler = TypeVar("AnyHandler", bound=ffi.Handler)
+
+
+class Targets(Generic[AnyHandler]):
+    """The handlers that this process has registered with XLA for one platform."""
+
+    def __init__(self, backend: str, platform: str, frame_version: Callable[[str], tuple[int, int]]) -> None:
+        """`frame_version(header)` returns the (major, minor) FFI API version, or raises FfiVersionError."""
+        self._backend, self._platform, self._frame_version = backend, platform, frame_version
+        # XLA keeps bare addresses of registered handlers, so their machine code has to live as long as the process.
+        self._handlers: dict[str, AnyHandler] = {}
+
+    @cached_property
+    def _version(self) -> tuple[int, int]:
+        header = Path(jax.ffi.include_dir()) / "xla" / "ffi" / "api" / "c_api.h"
+        try:
+            return self._frame_version(header.read_text())
+        except ffi.FfiVersionError as error:
+            raise ffi.FfiVersionError(
+                f"the {self._backend} backend does not work with JAX {jax.__version__}: {error}"
+            ) from error
+
+    def register(self, name: str, make_handler: Callable[[tuple[int, int]], AnyHandler]) -> str:
+        """Compile and register a handler under `name` unless that was done before; return the name."""
+        if name not in self._handlers:
+            handler = make_handler(self._version)
+            jax.ffi.register_ffi_target(name, handler.capsule(), platform=self._platform, api_version=1)
+            self._handlers[name] = handler
+        return name
+
+    def free_name(self, name: str) -> str:
+        """Return `name`, longer where another handler has it; it repeats from process to process, for JAX's cache."""
+        while name in self._handlers:
+            name += "_"
+        return name
 
 
 def _int32(*shapes: tuple[int, ...]) -> list[jax.ShapeDtypeStruct]:
