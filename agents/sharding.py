@@ -4,7 +4,7 @@ The environment may contain a foreign call (the order-book engine) that XLA's pa
 update runs under `shard_map`: each device sees a population of A / devices.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -18,12 +18,14 @@ REPLICATED = PartitionSpec()
 STATE_SPEC: Any = TrainState._make([REPLICATED] + [SPLIT] * (len(TrainState._fields) - 1))
 
 
-def make_mesh(num_agents: int, num_devices: int = 0) -> Mesh:
+def make_mesh(num_agents: int, num_devices: int = 0, devices: Sequence[Any] | None = None) -> Mesh:
     """Return a mesh over the agent axis; `num_devices` 0 takes as many devices as there are and divide `num_agents`.
+
+    `devices` are those to choose from, all that JAX sees by default.
 
     Raises ValueError when more devices are asked for than there are, or when they do not divide the population.
     """
-    available = jax.devices()
+    available = jax.devices() if devices is None else list(devices)
     if num_devices == 0:
         num_devices = next(n for n in range(min(len(available), num_agents), 0, -1) if num_agents % n == 0)
     if num_devices > len(available):

@@ -14,8 +14,9 @@ from typing import Any, Final, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from agents.sharding import AXIS, SPLIT, make_mesh
 from experiments.plain_loop import PlainLoop
 from kernels.lob import spec
 from kernels.lob.host import process_batch
@@ -29,6 +30,7 @@ REFERENCE: Final = {"cpu": "xla", "xla": "cpu", "cuda": "cpu"}
 REFERENCE_BOOKS: Final = 256  # the pure JAX engine is slow on a CPU: this much takes it about a second
 REFERENCE_CALLS: Final = 4
 MAX_FILLS: Final = 128  # the streams reach 65 a call
+SPLIT_CALLS: Final = PartitionSpec(None, AXIS)  # of [calls, books, ..]
 
 
 class _Run(NamedTuple):
@@ -67,7 +69,7 @@ def bench_engine(stream_path: Path | str, books: int = 1024, backend: str = "cpu
     other = _figures(REFERENCE[backend], part, reference)
     return {
         **figures,
-        "devices": len(_devices(backend, books)),
+        "devices": _mesh(backend, books).size,
         "correct": bool(agree and _is_right(stream, run) and plain.agrees(run.books)),
         "reference": other,
         "ratio": figures["messages_per_s"] / other["messages_per_s"],
@@ -96,15 +98,13 @@ def _calls(stream: Stream, books: int) -> np.ndarray:
     return np.ascontiguousarray(padded.reshape(books, -1, CALL, spec.NUM_MESSAGE_COLUMNS).swapaxes(0, 1))
 
 
-def _devices(backend: str, books: int) -> list[Any]:
+def _mesh(backend: str, books: int) -> Mesh:
     """Return the devices to split the books over: as many as divide them. Only xla runs on whatever there is."""
-    devices = jax.devices() if backend == "xla" else jax.devices(backend)
-    count = max(number for number in range(1, len(devices) + 1) if books % number == 0)
-    return devices[:count]
+    return make_mesh(books, devices=None if backend == "xla" else jax.devices(backend))
 
 
 @cache
-def _compile(backend: str, config: LobConfig, mesh: jax.sharding.Mesh) -> Callable[[Book, jax.Array], Any]:
+def _compile(backend: str, config: LobConfig, mesh: Mesh) -> Callable[[Book, jax.Array], Any]:
     process = jax.vmap(api.make_process(config, backend), (0, 0, None))
 
     def call(carry: Any, part: jax.Array) -> tuple[Any, None]:
@@ -119,9 +119,8 @@ def _compile(backend: str, config: LobConfig, mesh: jax.sharding.Mesh) -> Callab
         start = (book, jnp.zeros((books, 3), jnp.int32), jnp.zeros((books, 2, LEVELS, 2), jnp.int32))
         return jax.lax.scan(call, start, messages)[0]
 
-    axis = PartitionSpec("books")
     # An FFI call does not say what varies over the mesh, so the check of that is off.
-    specs = {"in_specs": (axis, PartitionSpec(None, "books")), "out_specs": axis, "check_vma": False}
+    specs = {"in_specs": (SPLIT, SPLIT_CALLS), "out_specs": SPLIT, "check_vma": False}
     sharded = jax.shard_map(run, mesh=mesh, **specs)
     return jax.jit(sharded, donate_argnums=0)
 
@@ -144,15 +143,14 @@ def _measure(
     `beside` runs before each of them, so that whatever it measures meets the same machine.
     """
     books = messages.shape[1]
-    devices = _devices(backend, books)
-    mesh = jax.make_mesh((len(devices),), ("books",), axis_types=(AxisType.Auto,), devices=devices)
+    mesh = _mesh(backend, books)
     compiled = _compile(backend, config, mesh)
     start = _opening(stream, config, books)
-    placed = jax.device_put(messages, NamedSharding(mesh, PartitionSpec(None, "books")))
+    placed = jax.device_put(messages, NamedSharding(mesh, SPLIT_CALLS))
     wall_s = cpu_s = float("inf")
     for repeat in range(repeats + 1):
         beside()
-        book = jax.block_until_ready(jax.device_put(start, NamedSharding(mesh, PartitionSpec("books"))))
+        book = jax.block_until_ready(jax.device_put(start, NamedSharding(mesh, SPLIT)))
         before = time.perf_counter(), time.process_time()
         book, totals, depth = jax.block_until_ready(compiled(book, placed))
         if repeat > 0:

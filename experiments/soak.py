@@ -14,8 +14,10 @@ from typing import Any, Final
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding
 
+from agents.run_files import write_json, write_npz
+from agents.sharding import SPLIT, make_mesh
 from experiments.soak_streams import PROFILES, make_stream
 from kernels.lob import spec
 from kernels.lob.host import process_batch
@@ -73,14 +75,12 @@ class Difference(Exception):  # noqa: N818 - what a soak looks for, not a progra
 def _other(backend: str, config: LobConfig, books: int) -> Callable[[Book, np.ndarray], Any]:
     """Return the compiled batch of `backend` over all devices, and how its arrays are placed."""
     devices = jax.devices("cpu") if backend in ("xla", "cpu") else jax.devices()
-    devices = devices[: max(n for n in range(1, len(devices) + 1) if books % n == 0)]
-    mesh = jax.make_mesh((len(devices),), ("books",), axis_types=(AxisType.Auto,), devices=devices)
-    axis = PartitionSpec("books")
+    mesh = make_mesh(books, devices=devices)
     process = jax.vmap(api.make_process(config, backend), (0, 0, None))
     sharded = jax.shard_map(
-        lambda book, rows: process(book, rows, 0), mesh=mesh, in_specs=axis, out_specs=axis, check_vma=False
+        lambda book, rows: process(book, rows, 0), mesh=mesh, in_specs=SPLIT, out_specs=SPLIT, check_vma=False
     )
-    compiled, placed = jax.jit(sharded), NamedSharding(mesh, axis)
+    compiled, placed = jax.jit(sharded), NamedSharding(mesh, SPLIT)
     return lambda book, rows: compiled(jax.device_put(book, placed), jax.device_put(rows, placed))
 
 
@@ -170,10 +170,8 @@ def _fail(
 
 def write_difference(found: Difference, folder: Path) -> Path:
     """Write the book before the call, its messages and what differed to FOLDER/soak_SEED.npz; return the path."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"soak_{found.where['seed']}.npz"
-    np.savez_compressed(path, where=json.dumps(found.where), **found.arrays)  # pyright: ignore[reportArgumentType]
-    return path
+    return write_npz(path, {"where": np.array(json.dumps(found.where)), **found.arrays})
 
 
 def soak(
@@ -247,6 +245,4 @@ def _start(first_seed: int, backend: str, saved: Path | None) -> dict[str, Any]:
 
 def _write(result: dict[str, Any], out_file: Path | None) -> None:
     if out_file is not None:
-        partial = out_file.with_suffix(".partial")
-        partial.write_text(json.dumps(result, indent=1) + "\n")
-        partial.replace(out_file)
+        write_json(out_file, result)

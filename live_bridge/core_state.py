@@ -213,11 +213,6 @@ class Turn:
         self.outputs.append(StateChange(self.trading, trading, self.phase, phase, reason, self.now_ns))
         self.trading, self.phase = trading, phase
 
-    @property
-    def latched(self) -> bool:
-        """Whether nothing but a person's resume lets anything leave again."""
-        return self.standing == Standing.HALTED
-
     def stand(self, event: TradingEvent, phase: Phase, reason: str, by_person: bool = False) -> bool:
         """Move the standing by its table, the trading state with it, and the phase; False where it is not allowed.
 

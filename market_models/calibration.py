@@ -4,8 +4,6 @@ No recorded book or message enters a calibration. Files are looked for by name i
 """
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import numpy as np
 from market_models.datasets.recording import Recording
 from market_models.fees import Fees
 from market_models.instrument import Instrument
+from market_models.parameter_files import load_parameters, shipped_names, write_parameters
 
 SCHEMA_VERSION = 1
 SHIPPED = Path(__file__).parent / "calibrations"
@@ -95,38 +94,17 @@ def to_json(calibration: Calibration) -> str:
 
 def save_calibration(calibration: Calibration, path: Path | str) -> Path:
     """Write the calibration atomically: whole under its name or not at all."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(to_json(calibration))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    finally:
-        Path(name).unlink(missing_ok=True)
-    return target
+    return write_parameters(path, to_json(calibration))
 
 
 def load_calibration(name: Path | str) -> Calibration:
     """Load a calibration by the name of a shipped one or by path; ValueError names the file and the key."""
-    path = Path(name)
-    if not path.is_file():
-        path = SHIPPED / f"{name}.json"
-    if not path.is_file():
-        raise ValueError(f"no calibration {str(name)!r}: neither a file nor one of {shipped_calibrations()}")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not JSON ({error})") from error
-    return _from_record(path, record)
+    return _from_record(*load_parameters(name, SHIPPED, "calibration"))
 
 
 def shipped_calibrations() -> list[str]:
     """Return the names of the calibrations that come with the project."""
-    return sorted(path.stem for path in SHIPPED.glob("*.json"))
+    return shipped_names(SHIPPED)
 
 
 def _from_record(path: Path, record: Any) -> Calibration:

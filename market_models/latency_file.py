@@ -13,6 +13,7 @@ import numpy as np
 from market_models.datasets.binance_raw import NS_PER_LOCAL_UNIT, NS_PER_MS
 from market_models.datasets.text_lines import read_lines
 from market_models.latency import LEGS, TableLatency, check_table
+from market_models.parameter_files import load_parameters, shipped_names, write_parameters
 
 SHIPPED = Path(__file__).parent / "calibrations" / "latency"
 MODEL = "latency_table"
@@ -22,20 +23,12 @@ def save_latency(latency: TableLatency, path: Path, samples: int, source: str) -
     """Write the tables of `latency` to `path`."""
     legs = {f"{leg}_ns": latency.table(leg).tolist() for leg in LEGS}
     record = {"model": MODEL, "source": source, "samples": samples, "legs": legs}
-    path.write_text(json.dumps(record, separators=(",", ":")) + "\n")
+    write_parameters(path, json.dumps(record, separators=(",", ":")) + "\n")
 
 
 def load_latency(name: str | Path) -> TableLatency:
     """Read a file, or a shipped one by its name. ValueError names the file, the field and what would be valid."""
-    path = Path(name)
-    if not path.is_file():
-        path = SHIPPED / f"{name}.json"
-    if not path.is_file():
-        raise ValueError(f"no latency table {str(name)!r}: neither a file nor one of {shipped_latencies()}")
-    try:
-        record = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path}: not JSON ({error})") from error
+    path, record = load_parameters(name, SHIPPED, "latency table")
     if not isinstance(record, dict) or record.get("model") != MODEL or not isinstance(record.get("legs"), dict):
         raise ValueError(f"{path}: not a latency table: expected an object with model {MODEL!r} and legs")
     legs: dict[str, Any] = record["legs"]
@@ -50,7 +43,7 @@ def load_latency(name: str | Path) -> TableLatency:
 
 def shipped_latencies() -> list[str]:
     """Return the names of the tables that come with the project."""
-    return sorted(path.stem for path in SHIPPED.glob("*.json"))
+    return shipped_names(SHIPPED)
 
 
 def binance_feed_delays(path: Path) -> np.ndarray:

@@ -30,3 +30,15 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     path = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("BOOKSWARM_HOME", str(path))
     return path
+
+
+@pytest.fixture
+def with_nvrtc() -> None:
+    """Skip without the compiler of CUDA C, with the sentence that says how to get it."""
+    from kernels.lob.cuda import nvrtc
+    from kernels.lob.cuda.errors import CudaMissingError
+
+    try:
+        nvrtc.version()
+    except CudaMissingError as error:
+        pytest.skip(str(error))

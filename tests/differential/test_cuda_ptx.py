@@ -7,7 +7,6 @@ import pytest
 
 from kernels.lob import spec
 from kernels.lob.cuda import nvrtc
-from kernels.lob.cuda.errors import CudaMissingError
 from kernels.lob.cuda.source import MARKET_STEP, PROCESS, WARPS, kernel_source
 from kernels.lob.oracle import MarketOracle, Oracle
 from kernels.lob.spec import Book, LobConfig
@@ -21,12 +20,7 @@ from tests.support.ptx import Program, PtxError, Simulator
 BOOKS = 5  # the second block is not full
 
 
-@pytest.fixture(autouse=True)
-def _with_nvrtc():
-    try:
-        nvrtc.version()
-    except CudaMissingError as error:
-        pytest.skip(str(error))
+pytestmark = pytest.mark.usefixtures("with_nvrtc")
 
 
 @cache

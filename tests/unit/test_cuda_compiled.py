@@ -4,19 +4,11 @@ import pytest
 
 from kernels.lob import spec
 from kernels.lob.cuda import cubins, nvrtc
-from kernels.lob.cuda.errors import CudaMissingError
 from kernels.lob.cuda.resources import Multiprocessor, Resources, occupancy, resources, section_size
 from kernels.lob.cuda.source import BLOCKS, MARKET_STEP, PROCESS, WARPS, KernelSource, constants_header, kernel_source
 from market_models.registry import MODELS, get_flow
 
-
-@pytest.fixture(autouse=True)
-def _with_nvrtc():
-    try:
-        nvrtc.version()
-    except CudaMissingError as error:
-        pytest.skip(str(error))
-
+pytestmark = pytest.mark.usefixtures("with_nvrtc")
 
 KERNELS = [(PROCESS, None), *((MARKET_STEP, get_flow(name).cuda_source_path) for name in sorted(MODELS))]
 
