@@ -38,6 +38,7 @@ from kernels.lob._slots import NUM_CONTEXT, begin, book_of, clear_fills, point_a
 from kernels.lob.spec import Book, LobConfig
 
 NS_PER_US = 1000
+KEPT_WORDS = (spec.NUM_FLOW_WORDS + 1) // 2  # 64-bit words that hold the words of a flow
 
 # Words of the call that a market-step kernel takes: addresses of the book's fields (0-5), then of these, then sizes.
 CALL_INBOX = 6
@@ -121,7 +122,7 @@ def make_market_step(sampler: Any) -> Callable[..., tuple[int, int]]:
         book = book_of(int64_view(context_address, (NUM_CONTEXT,)))
         msg_address = stack_words(4)
         msg = int32_view(msg_address, (8,))
-        kept = int32_view(stack_words(12), (spec.NUM_FLOW_WORDS,))
+        kept = int32_view(stack_words(KEPT_WORDS), (spec.NUM_FLOW_WORDS,))
         limited = horizon[1] > 0
         end_ns = clock_ns(meta) + np.int64(horizon[1]) * NS_PER_US
         events = 0
