@@ -88,11 +88,11 @@ def run_round(task: Round, backend: str) -> dict[str, int]:
     """Run one round; raise Difference at the first word that differs. Returns counts of what was met."""
     stream = make_stream(task.seed, PROFILES[task.profile], task.calls, task.books, MESSAGES)
     books = spec.empty_book(task.config, (task.books,))
-    theirs: Any = books
+    theirs: Any = copy_book(books)
     apply = _other(backend, task.config, task.books)
     met = {"messages": 0, "oracle_calls": 0, "fills": 0, "trades": 0, "accepted": 0}
     for call, rows in enumerate(stream):
-        before = Book(*(field.copy() for field in books))
+        before = copy_book(books)
         theirs, their_out = apply(theirs, rows)  # runs while the host's kernel does
         books, out = process_batch(books, rows, task.config, "cpu")
         judged = _judge(task, call, before, rows, books, out)
@@ -104,6 +104,11 @@ def run_round(task: Round, backend: str) -> dict[str, int]:
         met["accepted"] += int((out.reason == spec.OK).sum())
     counters = {name: int(books.counters[:, i].view(np.uint32).sum()) for i, name in enumerate(COUNTERS)}
     return met | counters
+
+
+def copy_book(books: Book) -> Book:
+    """Return `books` in memory of its own: JAX may still read the arrays it was given when the host changes them."""
+    return Book(*(field.copy() for field in books))
 
 
 COUNTERS: Final = (

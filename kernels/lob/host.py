@@ -44,7 +44,8 @@ def process_batch(
 ) -> tuple[Book, LobOutput]:
     """Apply `messages` int32[B, M, 8] to `books` [B, ...], market by market.
 
-    The arrays of `books` are changed in place and returned. `reference_tick` is a scalar or int32[B].
+    The arrays of `books` are changed in place and returned: a program of JAX that was given them and may not have ended
+    needs a copy. `reference_tick` is a scalar or int32[B].
     Raises ValueError for an unknown backend or shapes that do not fit.
     """
     spec.validate_config(config)

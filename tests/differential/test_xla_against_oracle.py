@@ -143,7 +143,7 @@ def test_markets_sharded_over_devices_give_the_oracles_bits_with_shard_maps_chec
         )
     )
     judged = spec.empty_book(CONFIG, (NUM_BOOKS,))
-    book, out = run(jax.tree.map(jnp.asarray, judged), messages, jnp.zeros(NUM_BOOKS, jnp.int32))
+    book, out = run(jax.tree.map(jnp.array, judged), messages, jnp.zeros(NUM_BOOKS, jnp.int32))
     judged, expected = process_batch(judged, messages, CONFIG, "oracle")
     assert_same(judged, book, "book")
     assert_same(expected, out, "output")
