@@ -1,0 +1,1 @@
+"""Price processes at bar frequency, for directional, portfolio and pairs agents; `registry.py` lists them."""
