@@ -22,9 +22,7 @@ class Fit(NamedTuple):
     """What a fit returns: parameters, their standard errors, and how likely the data is under them."""
 
     params: Any
-    standard_errors: (
-        Any  # a Params unless the module says otherwise; 0 where a value is read off
-    )
+    standard_errors: Any  # a Params unless the module says otherwise; 0 where a value is read off
     log_likelihood: float | None  # natural logarithm; None where the model has no closed form
 
 
@@ -85,9 +83,7 @@ def compound(start_price: float, log_returns: np.ndarray) -> np.ndarray:
 def check_paths(paths: np.ndarray) -> np.ndarray:
     """Return `paths`, or raise ValueError where one of them is no longer finite."""
     if not np.isfinite(paths).all():
-        raise ValueError(
-            "params make a path leave the range of float64; lower the drift, volatility or num_steps"
-        )
+        raise ValueError("params make a path leave the range of float64; lower the drift, volatility or num_steps")
     return paths
 
 
@@ -98,10 +94,7 @@ def hessian(log_likelihood: Callable[[np.ndarray], float], at: np.ndarray, step:
     result = np.empty((size, size))
     for i in range(size):
         for j in range(i, size):
-            corners = [
-                log_likelihood(at + a * moves[i] + b * moves[j]) * a * b
-                for a, b in ((1, 1), (1, -1), (-1, 1), (-1, -1))
-            ]
+            corners = [log_likelihood(at + a * moves[i] + b * moves[j]) * a * b for a, b in signs]
             result[i, j] = result[j, i] = sum(corners) / (4 * step[i] * step[j])
     return result
 

@@ -39,6 +39,9 @@ def _of(module: str) -> PriceModel:
 
 PRICE_MODELS: dict[str, PriceModel] = {
     "arithmetic_walk": _of("arithmetic_walk"),
+    "bootstrap": _of("bootstrap"),
+    "cointegration": _of("cointegration"),
+    "garch": _of("garch"),
     "geometric_walk": _of("geometric_walk"),
     "merton": _of("merton"),
     "ornstein_uhlenbeck": _of("ornstein_uhlenbeck"),
