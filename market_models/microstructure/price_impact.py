@@ -1,6 +1,6 @@
 """Linear price impact of order flow: dP = intercept + slope * flow, by window, and how the slope falls with depth.
 
-Source: Cont, Kukanov, Stoikov 2014, sections 3 and 4; standard errors: least squares, or Newey and West 1987.
+Source: Cont, Kukanov, Stoikov 2014 (see `order_flow`); standard errors: least squares, or Newey and West 1987.
 """
 
 from collections.abc import Mapping

@@ -39,7 +39,7 @@ def test_in_the_stylised_book_the_imbalance_is_the_change_of_the_resting_lots(de
     terms = order_flow_terms(bid_tick, bid_lots, -below, queue)
     np.testing.assert_array_equal(terms[1:], np.diff(bid) + np.diff(ask))
     moved = np.cumsum(np.diff(bid_tick - below)) / 2
-    assert np.abs(moved - np.cumsum(terms[1:]) / (2 * depth)).max() <= 1  # dP = OFI / 2D + rounding, section 2
+    assert np.abs(moved - np.cumsum(terms[1:]) / (2 * depth)).max() <= 1  # dP = OFI / 2D + rounding
     assert np.abs(moved).max() * depth > 20
 
 
