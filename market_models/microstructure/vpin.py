@@ -1,10 +1,10 @@
 """VPIN: the imbalance of buying and selling volume over buckets of equal volume.
 
 Trades, or bars of trades, fill buckets of V; what does not fit goes on to the next. Bucket b holds bought volume B_b
-and sold S_b = V - B_b, and VPIN is the mean of |B - S| / V over the last n buckets. Volume is split by true signs, or in
-bulk: the part Phi(dP / sigma) of a bar's volume was bought, with dP the price's change over the bar, sigma its standard
-deviation. Source: Easley, Lopez de Prado, O'Hara 2012, "Flow toxicity and liquidity in a high-frequency world", Review
-of Financial Studies 25(5).
+and sold S_b = V - B_b, and VPIN is the mean of |B - S| / V over the last n buckets. Volume is split by true signs, or
+in bulk: the part Phi(dP / sigma) of a bar's volume was bought, with dP the price's change over the bar and sigma its
+standard deviation. Source: Easley, Lopez de Prado, O'Hara 2012, "Flow toxicity and liquidity in a high-frequency
+world", Review of Financial Studies 25(5).
 """
 
 from typing import Any, NamedTuple
