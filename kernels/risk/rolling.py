@@ -1,0 +1,115 @@
+"""Rolling VaR backtest: each method forecasts every day from the days before it, and is judged on all of them.
+
+A forecast for day t sees returns[t - window : t] alone. Fits of many parameters (Student t, GARCH) are made anew every
+`refit_days` and held in between; GARCH's volatility moves on every day.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from kernels.risk import backtests as bt
+from kernels.risk import es_backtests as es
+from kernels.risk import filtered as fs
+from kernels.risk import var as vr
+from kernels.risk._series import checked_count, checked_series, checked_tail_series
+from kernels.risk.tails import TailRisk
+
+LEAST_JUDGED: Final = 250  # days of forecasts that a verdict needs
+
+Forecast = Callable[[np.ndarray], TailRisk]  # float64[window] -> the next day's numbers
+MakeForecast = Callable[[np.ndarray, float], Forecast]  # fits on float64[window], for a tail
+
+
+class RollingRow(NamedTuple):
+    """How a method fared. A day that it refused to forecast is judged by nothing, and such a method never passes."""
+
+    method: str
+    days: int  # forecast and judged
+    refused: int
+    coverage: bt.Coverage | None  # None where fewer than 250 days were forecast
+    shortfall: es.AcerbiSzekely | None
+
+    def passes(self, size_frac: float = 0.05) -> bool:
+        """Return whether it forecast every day and no test of Kupiec and Christoffersen rejects at that size."""
+        if self.refused or self.coverage is None:
+            return False
+        ratios = self.coverage.unconditional, self.coverage.independence, self.coverage.conditional
+        return all(ratio.p_value >= size_frac for ratio in ratios)
+
+
+def _student(window: np.ndarray, tail_frac: float) -> Forecast:
+    held = vr.student_risk(window, tail_frac)
+    return lambda _: held
+
+
+def _garch(window: np.ndarray, tail_frac: float) -> Forecast:
+    garch = fs.fit_garch(window).garch
+    return lambda days: fs.filtered_risk(fs.apply_filter(days, garch), tail_frac)
+
+
+METHODS: Final[dict[str, MakeForecast]] = {
+    "historical": lambda _, tail: lambda days: vr.historical_risk(days, tail),
+    "gaussian": lambda _, tail: lambda days: vr.gaussian_risk(days, tail),
+    "cornish_fisher": lambda _, tail: lambda days: vr.cornish_fisher_risk(days, tail),
+    "student": _student,
+    "filtered_ewma": lambda _, tail: lambda days: fs.filtered_risk(fs.ewma_filter(days), tail),
+    "filtered_garch": _garch,
+}
+
+
+def rolling_forecasts(
+    returns: Any, make_forecast: MakeForecast, tail_frac: float, window: int, refit_days: int
+) -> np.ndarray:
+    """Return float64[T - window, 2] VaR and ES of the days from `window` on, NaN where the method refuses.
+
+    A fit that is refused is tried again on the next day. ValueError where returns are not finite or no longer than the
+    window.
+    """
+    series = checked_series("returns", returns, checked_count("window", window, 1, 10**7) + 1)
+    checked_count("refit_days", refit_days, 1, 10**7)
+    out = np.full((len(series) - window, 2), np.nan)
+    forecast, fitted = None, 0
+    for day in range(len(out)):
+        history = series[day : day + window]
+        try:
+            if forecast is None or day - fitted >= refit_days:
+                forecast, fitted = None, day
+                forecast = make_forecast(history, tail_frac)
+            out[day] = forecast(history)
+        except ValueError:  # the method refuses this history: no number
+            continue
+    return out
+
+
+def rolling_backtest(
+    returns: Any,
+    tail_frac: float = 0.01,
+    window: int = 1000,
+    refit_days: int = 250,
+    methods: dict[str, MakeForecast] | None = None,
+) -> list[RollingRow]:
+    """Return one row per method, all on the same days.
+
+    returns: float64[T] per period, T >= window + 250, window at least 250 and 1/tail_frac. ValueError otherwise.
+    """
+    least = checked_count("window", window, fs.GARCH_LEAST, 10**7)
+    series = checked_series("returns", returns, least + LEAST_JUDGED)
+    checked_tail_series("returns of a window", series[:window], tail_frac)
+    rows = []
+    for name, make_forecast in (METHODS if methods is None else methods).items():
+        forecasts = rolling_forecasts(series, make_forecast, tail_frac, window, refit_days)
+        answered = ~np.isnan(forecasts[:, 0])
+        rows.append(_judge(name, series[window:], forecasts, answered, tail_frac))
+    return rows
+
+
+def _judge(name: str, pnl: np.ndarray, forecasts: np.ndarray, answered: np.ndarray, tail_frac: float) -> RollingRow:
+    """Return the row of a method from the days that it answered."""
+    days, refused = int(answered.sum()), int((~answered).sum())
+    if days < LEAST_JUDGED:
+        return RollingRow(name, days, refused, None, None)
+    judged, (var, shortfall) = pnl[answered], forecasts[answered].T
+    coverage = bt.christoffersen(bt.find_exceedances(judged, var), tail_frac)
+    return RollingRow(name, days, refused, coverage, es.acerbi_szekely(judged, var, shortfall, tail_frac))
