@@ -43,6 +43,7 @@ PRICE_MODELS: dict[str, PriceModel] = {
     "cointegration": _of("cointegration"),
     "garch": _of("garch"),
     "geometric_walk": _of("geometric_walk"),
+    "heston": _of("heston"),
     "merton": _of("merton"),
     "ornstein_uhlenbeck": _of("ornstein_uhlenbeck"),
 }
