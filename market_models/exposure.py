@@ -39,7 +39,7 @@ class Events(NamedTuple):
     beyond: int  # limit orders further away than D
 
 
-class _Quotes(NamedTuple):
+class Quotes(NamedTuple):
     """Per recorded row and side: the opposite best, and how far the side can be seen; int64[N, 2] (+ levels)."""
 
     opposite: np.ndarray
@@ -52,7 +52,8 @@ class _Quotes(NamedTuple):
 _EVERYTHING = 2**40
 
 
-def _quotes(recording: Recording) -> _Quotes:
+def quotes(recording: Recording) -> Quotes:
+    """Return what each recorded book shows of both sides."""
     tick, lots = recording.book[..., 0].astype(np.int64), recording.book[..., 1].astype(np.int64)
     present = lots > 0
     sign = np.array([-1, 1])
@@ -60,10 +61,10 @@ def _quotes(recording: Recording) -> _Quotes:
     distance = (tick - opposite[:, :, None]) * sign[None, :, None]
     reach = np.where(present[:, :, -1], distance[:, :, -1], _EVERYTHING)
     has_opposite = present[:, ::-1, 0]
-    return _Quotes(opposite, has_opposite, distance, np.where(has_opposite[:, :, None], lots, 0), reach)
+    return Quotes(opposite, has_opposite, distance, np.where(has_opposite[:, :, None], lots, 0), reach)
 
 
-def _durations(recording: Recording, from_s: float, to_s: float) -> np.ndarray:
+def durations(recording: Recording, from_s: float, to_s: float) -> np.ndarray:
     """Return how long the book after each row lasted inside the window, float64[N] seconds."""
     time_s = recording.time_total_ns / 1e9
     edges = np.clip(np.append(time_s, time_s[-1]), from_s, to_s)
@@ -72,7 +73,7 @@ def _durations(recording: Recording, from_s: float, to_s: float) -> np.ndarray:
 
 def measure_exposure(recording: Recording, from_s: float, to_s: float, distances: int) -> Exposure:
     """Integrate the recorded book over the window."""
-    q, dt = _quotes(recording), _durations(recording, from_s, to_s)
+    q, dt = quotes(recording), durations(recording, from_s, to_s)
     weight = dt[:, None] * q.has_opposite
     own_best = np.where(q.lots[:, :, 0] > 0, q.distance[:, :, 0], _EVERYTHING)
     seen = _time_at_or_beyond(q.reach, weight, distances)
@@ -103,7 +104,7 @@ def _time_at_or_beyond(reach: np.ndarray, weight: np.ndarray, distances: int) ->
 
 def collect_events(recording: Recording, from_s: float, to_s: float, distances: int) -> Events:
     """Return the events of the window with the distances that they had in the book just before."""
-    q = _quotes(recording)
+    q = quotes(recording)
     row = np.arange(1, len(recording.kind))
     time_s = recording.time_total_ns[1:] / 1e9
     row = row[(time_s >= from_s) & (time_s < to_s) & ~recording.quarantined[1:]]
@@ -132,6 +133,11 @@ def _market_orders(recording: Recording, rows: np.ndarray) -> np.ndarray:
     """Return the lots of market orders: executions in a row with the same time and side are one."""
     if not len(rows):
         return np.zeros(0, np.int64)
-    time_ns, side = recording.time_total_ns[rows], recording.side[rows]
-    first = np.append(True, (np.diff(time_ns) != 0) | (np.diff(side) != 0))
+    first = market_order_starts(recording, rows)
     return np.bincount(np.cumsum(first) - 1, recording.lots[rows].astype(np.float64)).astype(np.int64)
+
+
+def market_order_starts(recording: Recording, rows: np.ndarray) -> np.ndarray:
+    """Return bool[n]: whether each of the execution rows is the first of its market order."""
+    time_ns, side = recording.time_total_ns[rows], recording.side[rows]
+    return np.append(True, (np.diff(time_ns) != 0) | (np.diff(side) != 0))[: len(rows)]

@@ -16,7 +16,7 @@ from market_models.philox_xla import multiply_high, philox4x32
 _U = np.uint32
 
 
-class _Side(NamedTuple):
+class Side(NamedTuple):
     """The side an event is about, with what its distances count from; int32 scalars."""
 
     side: jax.Array
@@ -54,9 +54,10 @@ def waiting_time_us(word: jax.Array, total: jax.Array, shift: jax.Array) -> jax.
     return signed((multiply_high(mean_q4_us, chance) << _U(12)) | ((mean_q4_us * chance) >> _U(20)))
 
 
-def _reference(
+def side_reference(
     side: jax.Array, price_tick: jax.Array, owner: jax.Array, num_orders: jax.Array, meta: jax.Array
-) -> _Side:
+) -> Side:
+    """Return what distances of `side`, int32 of any shape, are counted from."""
     slots = jnp.arange(price_tick.shape[-1], dtype=jnp.int32)
     background = (owner == 0) & (slots < num_orders[:, None])
     best = jnp.max(jnp.where(background, slots, -1), axis=1)  # agents' orders move nobody's reference
@@ -65,7 +66,7 @@ def _reference(
     beyond_own = price_tick[side, jnp.maximum(own, 0)] - sign
     fallback = jnp.where(own >= 0, beyond_own, meta[spec.META_REFERENCE_TICK])
     reference = jnp.where(other >= 0, price_tick[1 - side, jnp.maximum(other, 0)], fallback)
-    return _Side(side, sign, reference)
+    return Side(side, sign, reference)
 
 
 def _distance(params: jax.Array, place: jax.Array) -> jax.Array:
@@ -114,7 +115,7 @@ def sample(
     is_sell = jnp.where(
         is_limit, pick >= limit, jnp.where(is_market, after_limit >= market_buy, after_market >= cancel * count[0])
     )
-    side = _reference(is_sell.astype(jnp.int32), price_tick, owner, num_orders, meta)
+    side = side_reference(is_sell.astype(jnp.int32), price_tick, owner, num_orders, meta)
 
     slot = signed(multiply_high(place, count[side.side]))
     price = price_tick[side.side, slot]

@@ -3,6 +3,7 @@
 Everything that compiles the source (NVRTC for a GPU, a C++ compiler for tests on the host) starts from `KernelSource`.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -89,5 +90,12 @@ def kernel_source(kernel: str, capacity: int, flow_source: Path | str | None = N
     headers = [(name, (DIRECTORY / name).read_text()) for name in _HEADERS]
     headers.append(("spec.cuh", constants_header()))
     if flow_source is not None:
-        headers.append(("flow.cuh", Path(flow_source).read_text()))
+        headers.extend(_flow_headers(Path(flow_source)))
     return KernelSource(kernel, capacity, (DIRECTORY / f"{kernel}.cu").read_text(), tuple(headers))
+
+
+def _flow_headers(path: Path) -> list[tuple[str, str]]:
+    """Return a flow's sampler as flow.cuh, and before it the files beside it that it includes."""
+    text = path.read_text()
+    beside = [name for name in re.findall(r'^#include "(\S+)"', text, re.MULTILINE) if name not in _HEADERS]
+    return [*((name, path.with_name(name).read_text()) for name in beside), ("flow.cuh", text)]
