@@ -1,4 +1,4 @@
-"""`bookswarm bench engine | env | execution`: measure, with a reference in the same run."""
+"""`bookswarm bench engine | env | soak | execution | risk`: measure, with a reference in the same run."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     group.command()(env)
     group.command()(soak)
     group.command()(execution)
+    group.command()(risk)
     app.add_typer(group, name="bench")
 
 
@@ -94,3 +95,23 @@ def execution(
     Output(json_mode, quiet).result(result)
     if not result["correct"]:
         raise CommandFailed(1, "fast, but the backends do not agree")
+
+
+def risk(
+    orders: Annotated[int, typer.Option(help="Orders in the gate's batch.", min=200)] = 1_000_000,
+    assets: Annotated[int, typer.Option(help="Assets of the Monte Carlo portfolio.", min=1)] = 500,
+    scenarios: Annotated[int, typer.Option(help="Monte Carlo scenarios.", min=100)] = 100_000,
+    json_mode: Json = False,
+    quiet: Quiet = False,
+    seed: Seed = None,
+) -> None:
+    """Measure the order gate, and VaR and ES by Monte Carlo; plain Python and NumPy are the references.
+
+    Example: bookswarm bench risk --assets 500 --scenarios 100000 --json
+    """
+    from experiments.bench_risk import bench_risk
+
+    result = bench_risk(orders, assets, scenarios, seed or 0)
+    Output(json_mode, quiet).result(result)
+    if not result["correct"]:
+        raise CommandFailed(1, "fast, but Monte Carlo does not give the reference's profit and loss")

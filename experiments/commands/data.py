@@ -73,7 +73,9 @@ def _what_failed(result: dict[str, Any]) -> str:
 def calibrate(
     data: Annotated[Path, typer.Option("--data", help="Recording to fit on.")],
     out_file: Annotated[Path, typer.Option("--out", help="Calibration file to write (JSON).")],
-    model: Annotated[Literal["zero_intelligence"], typer.Option(help="Market model.")] = "zero_intelligence",
+    model: Annotated[
+        str, typer.Option(help="Market model: zero_intelligence, or queue_reactive.")
+    ] = "zero_intelligence",
     from_s: Annotated[float | None, typer.Option(help="Start of the fit window, seconds after midnight.")] = None,
     to_s: Annotated[float | None, typer.Option(help="End of the fit window, seconds after midnight.")] = None,
     json_mode: Json = False,
@@ -86,13 +88,15 @@ def calibrate(
     """
     from market_models import calibration
     from market_models.datasets import lobster
+    from market_models.registry import get_model
 
     out = Output(json_mode, quiet)
+    _ = get_model(model).calibrate  # an unknown model is refused before the recording is read
     if not out_file.parent.is_dir():
         raise FileNotFoundError(f"--out {out_file}: the directory {out_file.parent} does not exist; create it first")
     with out.progress("calibrate"):
         recording = lobster.read(data)
-        fitted = calibration.calibrate(recording, from_s, to_s)
+        fitted = calibration.calibrate(recording, from_s, to_s, model)
         calibration.save_calibration(fitted, out_file)
     out.result(
         {

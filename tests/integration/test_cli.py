@@ -51,6 +51,7 @@ def test_help_lists_the_commands_and_each_has_an_example() -> None:
         (("replay", "absent.zip"), "absent.zip"),
         (("replay", "absent.npz"), "absent.npz"),
         (("calibrate", "--data", "absent.zip", "--out", "nowhere/x.json"), "nowhere"),
+        (("calibrate", "--model", "nope", "--data", "absent.zip", "--out", "x.json"), "queue_reactive"),
         (("nonsense",), "No such command"),
     ],
 )
