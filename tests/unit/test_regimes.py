@@ -170,6 +170,7 @@ def test_noise_alone_has_no_change():
         (lambda: fit_regimes(np.ones(100), 2), "column 0 of observations is constant"),
         (lambda: fit_regimes(np.arange(15.0), 2), "20 rows or more"),
         (lambda: fit_regimes(np.arange(100.0), 1), "num_states is 1"),
+        (lambda: fit_regimes(np.tile([0.0, 1.0], 50), 3), "observations have 2 different rows, too few for 3 states"),
         (lambda: filter_regimes(THREE, [1.0, 2.0]), "observations have 1 columns, the model 2"),
         (lambda: advance_regime(THREE, None, [1.0]), "observation has 1 values"),
         (lambda: filter_regimes(THREE, [[1.0, np.inf]]), "row 0 that is not finite"),
