@@ -72,16 +72,18 @@ def fit_regimes(observations: Any, num_states: int, *, seed: int = 0, restarts: 
 
 
 def _fit_once(z: np.ndarray, K: int, seed: int, *, by_volatility: bool) -> tuple[Any, bool]:
+    """Return hmmlearn's model and whether it converged.
+
+    It starts from groups of ours: hmmlearn's k-means cannot see states that differ in variance alone, and its threads
+    spin on a busy machine (5 s of waiting for 0.04 s of work was measured).
+    """
     from hmmlearn.hmm import GaussianHMM
 
     options: dict[str, Any] = {"min_covar": MIN_VARIANCE_FRAC, "n_iter": MAX_ITERATIONS, "tol": TOLERANCE}
-    if by_volatility:  # k-means, the other start, cannot see states that differ in variance alone
-        options["init_params"] = "st"
-    hmm = GaussianHMM(K, covariance_type="diag", random_state=seed, **options)
-    if by_volatility:
-        group = _volatility_groups(z[:, 0], K)
-        hmm.means_ = np.array([z[group == k].mean(0) for k in range(K)])
-        hmm.covars_ = np.array([z[group == k].var(0) + 1e-3 for k in range(K)])
+    hmm = GaussianHMM(K, covariance_type="diag", random_state=seed, init_params="st", **options)
+    group = _volatility_groups(z[:, 0], K) if by_volatility else _nearest_groups(z, K, seed)
+    hmm.means_ = np.array([z[group == k].mean(0) for k in range(K)])
+    hmm.covars_ = np.array([z[group == k].var(0) + 1e-3 for k in range(K)])
     hmm.fit(z)
     return hmm, bool(hmm.monitor_.converged and hmm.monitor_.iter < MAX_ITERATIONS)
 
@@ -90,6 +92,15 @@ def _volatility_groups(column: np.ndarray, K: int) -> np.ndarray:
     """Return int64[N] groups of equal size by the mean square of the ten rows around each."""
     near = np.convolve((column - column.mean()) ** 2, np.ones(10), "same")
     return np.argsort(np.argsort(near, kind="stable"), kind="stable") * K // len(column)
+
+
+def _nearest_groups(z: np.ndarray, K: int, seed: int) -> np.ndarray:
+    """Return int64[N] the nearest of K different rows drawn at random; ValueError where fewer differ."""
+    different = np.unique(z, axis=0)
+    if len(different) < K:
+        raise ValueError(f"observations have {len(different)} different rows, too few for {K} states")
+    center = np.random.default_rng(seed).choice(different, K, replace=False)
+    return ((z[:, None] - center) ** 2).sum(-1).argmin(1)
 
 
 def filter_regimes(model: RegimeModel, observations: Any) -> Filtered:
