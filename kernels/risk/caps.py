@@ -32,17 +32,16 @@ class Caps(NamedTuple):
 def within(weights: Any, caps: Caps) -> bool:
     """Return whether weights[N] exceed no cap."""
     held, bounds = check.vector("weights", weights), caps.checked()
-    return _excess(held, bounds) <= 1.0
+    return _excess(held, bounds, _room(held.size)) <= 1.0
 
 
 def scale_into(weights: Any, caps: Caps) -> np.ndarray:
     """Return weights[N] times the largest factor of at most 1 that keeps every cap."""
     held, bounds = check.vector("weights", weights), caps.checked()
-    excess = _excess(held, bounds)
-    if excess <= 1.0:
+    if within(held, bounds):
         return held
-    # A factor that is rounded up would leave the weights just outside.
-    return held / excess * (1.0 - _room(held.size))
+    # A factor that is rounded up would leave the weights just outside; the room is left to what rounding does next.
+    return held / _excess(held, bounds) * (1.0 - _room(held.size))
 
 
 def project_into(weights: Any, caps: Caps) -> np.ndarray:
@@ -57,14 +56,19 @@ def project_into(weights: Any, caps: Caps) -> np.ndarray:
             over = sign * _shrunk(held - sign * middle, bounds).sum() > bounds.net_frac
             low, high = (middle, high) if over else (low, middle)
         nearest = _shrunk(held - sign * high, bounds)
+        # nu has the digits of the weights given, often far larger than the caps: the rest comes off one side.
+        over_by = abs(nearest.sum()) - bounds.net_frac
+        side = np.sign(nearest) == np.sign(nearest.sum())
+        if over_by > 0:
+            nearest[side] *= 1.0 - over_by / np.abs(nearest[side]).sum()
     return scale_into(nearest, bounds)
 
 
-def _excess(held: np.ndarray, caps: Caps) -> float:
+def _excess(held: np.ndarray, caps: Caps, net_room: float = 0.0) -> float:
     """Return the largest ratio of an amount to its cap; infinite where a cap is 0 and its amount is not."""
     sizes = np.abs(held)
     gross = sizes.sum()
-    net = max(abs(held.sum()) - _room(held.size) * gross, 0.0)
+    net = max(abs(held.sum()) - net_room * gross, 0.0)
     amounts = np.array([gross, net, sizes.max()])
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratios = np.where(amounts > 0, amounts / np.array(caps), 0.0)

@@ -128,6 +128,15 @@ def test_a_series_that_does_not_move_has_no_known_correlation():
     assert known.tolist() == [[False, False], [False, True]]
 
 
+def test_what_rounding_leaves_of_a_series_that_has_stopped_is_no_movement():
+    """The mean never becomes 0.3 to the last digit, so a variance below 1e-30 stays, and not 0."""
+    config = PAIR._replace(half_life=2.0)
+    stopped = np.concatenate([[1.0, 0.7], np.full(400, 0.3)])
+    state = follow(config, np.column_stack([stopped, np.random.default_rng(9).normal(size=402)]))
+    assert 0 < state.comoment[0, 0] < 1e-30
+    assert correlations(config, state).known.tolist() == [[False, False], [False, True]]
+
+
 def test_strategies_are_judged_among_themselves_and_to_holdings_but_holdings_not_among_themselves():
     rng = np.random.default_rng(7)
     common = rng.normal(size=(60, 1))

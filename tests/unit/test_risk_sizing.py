@@ -99,6 +99,19 @@ def test_no_cap_is_ever_exceeded_and_weights_within_are_left_as_they_are(weights
         assert np.allclose(project_into(weights, caps), weights, rtol=1e-12, atol=0)
 
 
+def test_a_tiny_net_cap_leaves_weights_within_it_when_long_and_short_almost_cancel():
+    """A counterexample that hypothesis found: the room for rounding was used up by the factor itself."""
+    caps = Caps(1.0, 5.772738440498625e-44, 1.0)
+    assert within(scale_into([84.5625, 0.5, -79.4140625], caps), caps)
+
+
+def test_a_market_neutral_projection_of_weights_far_above_their_caps_stays_neutral_and_does_not_vanish():
+    caps = Caps(gross_frac=0.003, net_frac=0.0, asset_frac=0.001)
+    found = project_into([100.1, 50.3, -70.7], caps)
+    assert within(found, caps)
+    assert found == pytest.approx([0.001, 0.0, -0.001], abs=1e-12)
+
+
 @settings(max_examples=100, deadline=None)
 @given(WEIGHTS, CAPS)
 def test_scaling_keeps_the_mix_and_uses_a_cap_up(weights, caps):
