@@ -46,6 +46,7 @@ PRICE_MODELS: dict[str, PriceModel] = {
     "heston": _of("heston"),
     "merton": _of("merton"),
     "ornstein_uhlenbeck": _of("ornstein_uhlenbeck"),
+    "regime_switching": _of("regime_switching"),
 }
 
 

@@ -22,8 +22,8 @@ def assert_moments(values: np.ndarray, mean: float, variance: float) -> None:
 
 @pytest.mark.parametrize("name", ["arithmetic_walk", "geometric_walk", "merton", "ornstein_uhlenbeck"])
 def test_fits_of_simulated_prices_scatter_around_the_truth_by_their_standard_errors(name: str) -> None:
-    model, count = get_price_model(name), 12 if name == "merton" else 100
-    paths = model.sample(model.example, 3000, count, 5)
+    model, count = get_price_model(name), 8 if name == "merton" else 100
+    paths = model.sample(model.example, 2000, count, 5)
     scores = np.array([z_scores(*model.fit(path)[:2], model.example) for path in paths])
     low, high = stats.chi2.ppf([1e-4, 1 - 1e-4], count) / count
     assert ((scores**2).mean(axis=0) > low).all()
