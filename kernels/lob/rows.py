@@ -27,11 +27,11 @@ from kernels.lob._slots import NUM_CONTEXT, begin, book_of, find, key_of, point_
 
 NS_PER_US = 1000
 
-# What a row says happened, in LOBSTER's numbers.
-NEW = 1
-PARTIAL_CANCEL = 2
-FULL_CANCEL = 3
-EXECUTION = 4
+# What a row says happened, in LOBSTER's numbers. Typed, because numba compiles a function again for each literal.
+NEW = np.int64(1)
+PARTIAL_CANCEL = np.int64(2)
+FULL_CANCEL = np.int64(3)
+EXECUTION = np.int64(4)
 
 # Columns of a row, int32[..., 5].
 ROW_TYPE = 0
@@ -164,7 +164,7 @@ def rest_and_write(book, sheet, now_ns, side, lots, price_tick, order_id):
         evicted = np.int64(book.lots[side, 0])
         book.counters[spec.NUM_EVICTED] += 1
         book.counters[spec.LOTS_EVICTED] += evicted
-        remove_slot(book, sheet, now_ns, FULL_CANCEL, side, 0, evicted)
+        remove_slot(book, sheet, now_ns, FULL_CANCEL, side, np.int64(0), evicted)
     if rest(book, side, lots, price_tick, order_id, 0) == spec.OK:
         write_row(book, sheet, now_ns, NEW, side, order_id, lots, price_tick)
 
