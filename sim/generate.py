@@ -8,7 +8,8 @@ from pathlib import Path
 
 from market_models.calibration import Calibration
 from sim.generation.files import publish, staged
-from sim.generation.session import Progress, Request, generate
+from sim.generation.request import Request
+from sim.generation.session import Progress, generate
 
 
 def generate_lobster(

@@ -62,9 +62,10 @@ def generate(
     """
     from experiments.runtime import usable_cores
     from market_models.calibration import load_calibration
-    from sim.generation import session
+    from sim.generation.request import Request
+    from sim.generation.session import generate as write
 
-    request = session.Request(
+    request = Request(
         messages=messages,
         seed=seed or 0,
         sequences=sequences,
@@ -76,7 +77,7 @@ def generate(
     )
     out = Output(json_mode, quiet)
     with out.progress(f"generate {format_name}", "rows") as advance:
-        made = session.generate(load_calibration(calibration), out_dir, request, overwrite=overwrite, progress=advance)
+        made = write(load_calibration(calibration), out_dir, request, overwrite=overwrite, progress=advance)
     out.result(_report(made))
 
 

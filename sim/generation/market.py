@@ -4,8 +4,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from kernels.lob import row_spec, spec
 from kernels.lob import rows as kernel
-from kernels.lob import spec
 from kernels.lob.host import HostBook
 from kernels.lob.spec import LobConfig
 from kernels.lob.step import new_market
@@ -23,7 +23,7 @@ class RowBlock(NamedTuple):
     """Rows of a recording in order; views that the next block overwrites."""
 
     time_ns: np.ndarray  # int64[n] nanoseconds since midnight
-    rows: np.ndarray  # int32[n, 5] kernels.lob.rows.ROW_* columns
+    rows: np.ndarray  # int32[n, 5] kernels.lob.row_spec.ROW_* columns
     depth: np.ndarray  # int32[n, 2, L, 2] (price_tick, lots) after the row, best first, (0, 0) where there is no level
 
 
@@ -70,10 +70,10 @@ class MarketRows:
         self.block_rows = block_rows
         self.max_block_rows = room  # the last event of a block is whole
         self._time_ns = np.zeros(room, np.int64)
-        self._rows = np.zeros((room, kernel.NUM_ROW_COLUMNS), np.int32)
+        self._rows = np.zeros((room, row_spec.NUM_ROW_COLUMNS), np.int32)
         self._depth = np.zeros((room, 2, levels, 2), np.int32)
         self._visible = np.zeros((2, levels, 2), np.int32)
-        self._state = np.zeros(kernel.NUM_STATE, np.int64)
+        self._state = np.zeros(row_spec.NUM_STATE, np.int64)
         self._summary = np.zeros(spec.NUM_SUMMARY, np.int32)
         own = (self._time_ns, self._rows, self._depth, self._visible, self._state, self._summary)
         arrays = (*self.market.book, self.market.meta, self.market.seed, self._params, *own)
@@ -91,10 +91,10 @@ class MarketRows:
 
     def next_block(self, max_rows: int) -> RowBlock:
         """Return the next rows, at least 1 and at most `max_rows` (which ends the recording where it cuts a block)."""
-        self._state[kernel.STATE_ROWS] = 0
+        self._state[row_spec.STATE_ROWS] = 0
         self._advance(min(max_rows, self.block_rows), record=True)
-        count = min(int(self._state[kernel.STATE_ROWS]), max_rows)
-        self.events, self.proposals = (int(self._state[i]) for i in (kernel.STATE_EVENTS, kernel.STATE_PROPOSALS))
+        count = min(int(self._state[row_spec.STATE_ROWS]), max_rows)
+        self.events, self.proposals = (int(self._state[i]) for i in (row_spec.STATE_EVENTS, row_spec.STATE_PROPOSALS))
         return RowBlock(self._time_ns[:count], self._rows[:count], self._depth[:count])
 
     @property
@@ -113,7 +113,7 @@ class MarketRows:
     def _advance(self, goal: int, *, record: bool) -> None:
         self._call[kernel.CALL_GOAL] = goal
         self._call[kernel.CALL_RECORD] = record
-        counted = kernel.STATE_ROWS if record else kernel.STATE_EVENTS
+        counted = row_spec.STATE_ROWS if record else row_spec.STATE_EVENTS
         idle = 0
         while (before := int(self._state[counted])) < goal:
             self._run(self._call.ctypes.data)
@@ -123,10 +123,10 @@ class MarketRows:
                 raise ValueError(f"the calibrated flow of {self._model} drew {idle:,} proposals without a visible row")
 
     def _check(self) -> None:
-        status = int(self._state[kernel.STATE_STATUS])
-        if status == kernel.RUN_EXHAUSTED:
+        status = int(self._state[row_spec.STATE_STATUS])
+        if status == row_spec.RUN_EXHAUSTED:
             raise ValueError(f"the calibrated flow of {self._model} is exhausted: its limit rate is zero")
-        if status == kernel.RUN_UNSUPPORTED:
+        if status == row_spec.RUN_UNSUPPORTED:
             raise ValueError(f"the flow of {self._model} sends messages that order-level rows cannot say")
         if int(self.market.meta[spec.META_NEXT_ORDER_ID]) > LAST_SAFE_ID:
             raise ValueError("a sequence has used up its order ids: ask for fewer messages and more sequences")

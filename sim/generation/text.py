@@ -10,8 +10,7 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-from kernels.lob import rows as kernel
-from kernels.lob import spec
+from kernels.lob import row_spec, spec
 from market_models.instrument import Instrument
 from sim.generation.market import NS_PER_S, RowBlock
 
@@ -78,11 +77,11 @@ def put_messages(time_ns, rows, unit, out):
         out[at] = _POINT
         _put_padded(out, at + 10, time_ns[row] - seconds * NS_PER_S, 9)
         at += 10
-        for column in range(kernel.NUM_ROW_COLUMNS):
+        for column in range(row_spec.NUM_ROW_COLUMNS):
             value = np.int64(rows[row, column])
-            if column == kernel.ROW_PRICE_TICK:
+            if column == row_spec.ROW_PRICE_TICK:
                 value *= unit
-            if column == kernel.ROW_SIDE:
+            if column == row_spec.ROW_SIDE:
                 value = 1 - 2 * value  # 1 a buy order, -1 a sell order
             out[at] = _COMMA
             at = _put_integer(out, at + 1, value)

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kernels.lob import rows as kernel
-from kernels.lob import spec
+from kernels.lob import row_spec, spec
 from market_models import registry
 from market_models.calibration import Calibration, load_calibration
 from market_models.instrument import Instrument
 from sim.generate import generate_lobster
 from sim.generation.market import MarketRows, RowBlock
-from sim.generation.session import Request, generate
+from sim.generation.request import Request
+from sim.generation.session import generate
 from sim.generation.text import RowText, price_unit
 from tests.oracles.generated_market import GeneratedMarket, book_line, message_line, visible_rows
 from tests.support.markets import small_calibration
@@ -48,12 +48,12 @@ def test_every_row_and_depth_is_the_one_of_the_slow_reference(name: str, number:
         calibration, 800, block_rows=97, seed=seed, number=number, levels=levels, capacity=capacity, start_s=0
     )
     rows, books = visible_rows(GeneratedMarket(calibration, seed, levels, number, capacity), 800, BURN_IN)
-    direction = 1 - 2 * block.rows[:, kernel.ROW_SIDE]
-    ours = np.column_stack([block.time_ns, block.rows[:, : kernel.ROW_SIDE], direction])
+    direction = 1 - 2 * block.rows[:, row_spec.ROW_SIDE]
+    ours = np.column_stack([block.time_ns, block.rows[:, : row_spec.ROW_SIDE], direction])
     np.testing.assert_array_equal(ours, np.array(rows))
     np.testing.assert_array_equal(block.depth, np.array(books))
-    kinds = set(block.rows[:, kernel.ROW_TYPE].tolist())
-    assert kinds >= {kernel.NEW, kernel.FULL_CANCEL, kernel.EXECUTION}
+    kinds = set(block.rows[:, row_spec.ROW_TYPE].tolist())
+    assert kinds >= {row_spec.NEW, row_spec.FULL_CANCEL, row_spec.EXECUTION}
     if name == "full":
         assert market.counters["evicted"] > 0 and market.counters["rejected"] > 0
 
@@ -123,17 +123,17 @@ def test_a_sweep_is_one_row_an_execution_and_then_the_rest_as_a_new_order(monkey
     block = market.next_block(11)
     # The first message only shows the book; the IOC's eight lots that meet nobody are gone.
     assert block.rows.tolist()[:9] == [
-        [kernel.NEW, 2, 3, 100, ASK],
-        [kernel.NEW, 3, 4, 100, ASK],
-        [kernel.NEW, 4, 5, 101, ASK],
-        [kernel.EXECUTION, 2, 3, 100, ASK],
-        [kernel.EXECUTION, 3, 4, 100, ASK],
-        [kernel.EXECUTION, 4, 5, 101, ASK],
-        [kernel.NEW, 5, 2, 101, BID],
-        [kernel.PARTIAL_CANCEL, 5, 1, 101, BID],
-        [kernel.EXECUTION, 5, 1, 101, BID],
+        [row_spec.NEW, 2, 3, 100, ASK],
+        [row_spec.NEW, 3, 4, 100, ASK],
+        [row_spec.NEW, 4, 5, 101, ASK],
+        [row_spec.EXECUTION, 2, 3, 100, ASK],
+        [row_spec.EXECUTION, 3, 4, 100, ASK],
+        [row_spec.EXECUTION, 4, 5, 101, ASK],
+        [row_spec.NEW, 5, 2, 101, BID],
+        [row_spec.PARTIAL_CANCEL, 5, 1, 101, BID],
+        [row_spec.EXECUTION, 5, 1, 101, BID],
     ]
-    assert block.rows.tolist()[9] == [kernel.FULL_CANCEL, 1, 1, 90, BID]
+    assert block.rows.tolist()[9] == [row_spec.FULL_CANCEL, 1, 1, 90, BID]
     assert block.time_ns.tolist()[3:7] == [10 * 10**9 + 5000] * 4
     np.testing.assert_array_equal(block.depth[9], np.zeros((2, 2, 2)))
 

@@ -23,6 +23,7 @@ def test_help_lists_the_commands_and_each_has_an_example() -> None:
         "doctor",
         "replay",
         "calibrate",
+        "generate",
         "train",
         "evaluate",
         "select",

@@ -12,7 +12,8 @@ import pytest
 
 from market_models.calibration import save_calibration
 from market_models.datasets import lobster
-from sim.generation.session import Request, generate
+from sim.generation.request import Request
+from sim.generation.session import generate
 from sim.replay_files import verify_files
 from tests.support.markets import small_calibration
 
