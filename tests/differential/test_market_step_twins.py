@@ -11,12 +11,14 @@ from jax.sharding import PartitionSpec
 from kernels.lob import spec
 from kernels.lob.oracle import MarketOracle, Oracle
 from kernels.lob.spec import Book, LobConfig
+from market_models import queue_reactive as qr
 from market_models.flow import Flow
 from market_models.registry import get_flow, get_model
 from sim.engine import api
 from sim.engine.types import MarketConfig, MarketOutput, MarketState
 from tests.support.engine_streams import agent_messages, assert_same, random_messages
 from tests.support.markets import small_calibration
+from tests.support.queue_reactive import random_rates
 
 CONFIG = MarketConfig(LobConfig(capacity=64, max_fills=3, depth_levels=4), inbox=6, num_learners=2)
 NUM_MARKETS = 3
@@ -141,6 +143,18 @@ def test_the_zero_intelligence_flow_gives_the_oracles_states_and_outputs(zero_in
     draws = last.meta[:, spec.META_DRAW]
     assert (draws > summaries[:, spec.SUM_EVENTS].reshape(-1, NUM_MARKETS).sum(axis=0)).all()  # some were thinned
     assert summaries[:, spec.SUM_NUM_TRADES].sum() > 10
+    assert any(out.num_fills.any() for out in outputs)
+
+
+def test_the_queue_reactive_flow_gives_the_oracles_states_and_outputs(zero_intelligence):
+    state, _ = zero_intelligence
+    params = qr.pack(random_rates(np.random.default_rng(6), bands=4, spreads=3, buckets=6, scale=1.0, event_lots=60))
+    steps = []
+    for agents, background, horizon in random_steps(4, 6, [(12, 0), (40, 900_000), (25, 0)]):
+        agents[..., spec.PRICE_TICK] += 1000
+        steps.append((agents, background[:, :0], horizon))
+    outputs, _ = compare("queue_reactive", state, params, steps)
+    assert np.concatenate([out.summary for out in outputs])[:, spec.SUM_NUM_TRADES].sum() > 10
     assert any(out.num_fills.any() for out in outputs)
 
 

@@ -231,7 +231,8 @@ class Simulator:
             for number, register in enumerate(names):
                 value = np.zeros(LANES, np.uint32)
                 value[self.mask] = words[places + number]
-                self._set(register, value)
+                wide = kind == "s32" and register.startswith("%rd")  # a wider register takes the sign
+                self._set(register, value.view(np.int32).astype(np.int64).view(np.uint64) if wide else value)
 
         def store() -> None:
             words, places = locate()
