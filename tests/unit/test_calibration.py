@@ -29,6 +29,7 @@ from sim.generate import generate_lobster
 from tests.support.markets import small_calibration
 
 SHIPPED = "amzn_2012_06_21_zi"
+QUEUE_REACTIVE = "amzn_2012_06_21_qr"
 
 
 def recording(rows, books) -> Recording:
@@ -212,7 +213,7 @@ def test_every_registered_model_has_a_flow_whose_xla_twin_exists():
 
 def test_the_shipped_calibration_holds_parameters_only():
     calibration = load_calibration(SHIPPED)
-    assert shipped_calibrations() == [SHIPPED]
+    assert shipped_calibrations() == sorted([QUEUE_REACTIVE, SHIPPED])
     assert pack_params(calibration).shape == (zi.NUM_PARAMS,)
     assert (calibration.from_s, calibration.to_s) == (34_200, 45_900)
     assert (calibration.fees.maker_bps, calibration.fees.taker_bps) == (0.5, 1.5)
@@ -222,7 +223,8 @@ def test_the_shipped_calibration_holds_parameters_only():
 
 
 @pytest.mark.data
-def test_the_shipped_calibration_is_the_fit_of_its_recording(data_dir):
+@pytest.mark.parametrize("name", [SHIPPED, QUEUE_REACTIVE])
+def test_a_shipped_calibration_is_the_fit_of_its_recording(data_dir, name):
     day = lobster.read(data_dir / "l3/lobster/LOBSTER_SampleFile_AMZN_2012-06-21_5.zip")
-    shipped = load_calibration(SHIPPED)
-    assert json.loads(to_json(calibrate(day, 34_200, 45_900))) == json.loads(to_json(shipped))
+    shipped = load_calibration(name)
+    assert json.loads(to_json(calibrate(day, 34_200, 45_900, shipped.model))) == json.loads(to_json(shipped))
