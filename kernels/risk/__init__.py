@@ -1,1 +1,1 @@
-"""Pre-trade risk checks: one numba call over a batch of intents, with a plain Python reference."""
+"""Risk: pre-trade checks in one numba call, stops, trading states, and a portfolio's VaR, ES and their backtests."""

@@ -112,6 +112,16 @@ def test_bootstrapped_paths_have_the_variance_of_the_recursion_within_three_stan
     assert one == fs.filtered_path_risk(filtered, 0.01, 5, 5000, seed=9)
 
 
+def test_a_path_of_equal_shocks_follows_the_recursion_exactly():
+    garch = fs.Garch(0.1, 0.5, 0.2, 0.6)
+    filtered = fs.Filtered(garch, np.ones(3), np.ones(3), 2.0, 0.0)
+    variance, total = 4.0, 0.0
+    for _ in range(4):
+        total += 0.1 + variance**0.5
+        variance = 0.5 + 0.2 * variance + 0.6 * variance
+    np.testing.assert_allclose(fs.filtered_paths(filtered, 4, 5, seed=1), total, rtol=1e-12)
+
+
 def test_historical_numbers_are_those_of_the_sorted_losses():
     pnl = np.random.default_rng(1).permutation(np.arange(-50.0, 51.0))  # 101 values: the quantile is one of them
     assert vr.historical_risk(pnl, 0.05) == (45.0, np.mean([50, 49, 48, 47, 46, 45]))
