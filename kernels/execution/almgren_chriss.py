@@ -152,7 +152,7 @@ def minimum_l_var(params: ImpactParams, quantile: float) -> Execution:
     if params.volatility == 0:
         return optimal_execution(params, 0.0)
     unit = 1.0 / (params.volatility * sqrt(params.horizon) * params.size)
-    found = minimize_scalar(
+    found: Any = minimize_scalar(
         lambda decade: l_var(optimal_execution(params, unit * 10.0**decade), quantile),
         bounds=LAMBDA_DECADES,
         method="bounded",
