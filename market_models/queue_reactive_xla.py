@@ -13,7 +13,15 @@ import numpy as np
 from kernels.lob import spec
 from market_models import queue_reactive as qr
 from market_models.philox_xla import multiply_high, philox4x32
-from market_models.zero_intelligence_xla import Side, side_reference, signed, unsigned, waiting_time_us
+from market_models.zero_intelligence_xla import (
+    Side,
+    alias_column,
+    background_message,
+    side_reference,
+    signed,
+    unsigned,
+    waiting_time_us,
+)
 
 _U = np.uint32
 _SIDES = np.arange(2, dtype=np.int32)
@@ -79,17 +87,8 @@ def _distance(params: jax.Array, band: jax.Array, place: jax.Array) -> jax.Array
     number = jnp.where(is_far, params[qr.NUM_BANDS], band)
     last = jnp.where(number > 0, params[qr.BAND_EDGES + jnp.maximum(number, 1) - 1], 0)
     width = unsigned(params[qr.BAND_EDGES + jnp.minimum(number, qr.MAX_BANDS - 1)] - last)
-    count = unsigned(params[qr.NUM_FAR])
-    column = signed(multiply_high(place, count))
-    entry = unsigned(params[qr.FAR_DISTANCES + column])
-    stays = ((place * count) >> _U(8)) < (entry >> _U(8))
-    far = jnp.where(stays, column, signed(entry & _U(0xFF)))
+    far = alias_column(params, qr.FAR_DISTANCES, unsigned(params[qr.NUM_FAR]), place)
     return last + 1 + jnp.where(is_far, far, signed(multiply_high(place, width)))
-
-
-def _message(kind: jax.Array, side: jax.Array, lots: jax.Array, price: jax.Array, order_id: jax.Array) -> jax.Array:
-    zero = jnp.zeros_like(side)
-    return jnp.stack([kind, side, lots, price, order_id, zero, zero, zero]).astype(jnp.int32)
 
 
 def sample(
@@ -127,7 +126,7 @@ def sample(
     size = signed(extra >> _U(25))
     order_lots = flow_params[jnp.where(is_limit, qr.LIMIT_LOTS, qr.MARKET_LOTS) + size]
     away = queues.reference.sign[side] * _distance(flow_params, band, place)
-    msg = _message(
+    msg = background_message(
         jnp.where(is_limit, spec.LIMIT, jnp.where(is_market, spec.MARKET, spec.DELETE)),
         jnp.where(is_market, 1 - side, side),
         jnp.where(cancels, 0, order_lots),

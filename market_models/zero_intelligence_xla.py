@@ -69,16 +69,23 @@ def side_reference(
     return Side(side, sign, reference)
 
 
+def alias_column(params: jax.Array, first: int, count: jax.Array, place: jax.Array) -> jax.Array:
+    """Return a column 0..count-1 drawn by the word `place` from the alias table at params[first:]; count is uint32."""
+    column = signed(multiply_high(place, count))
+    entry = unsigned(params[first + column])
+    stays = ((place * count) >> _U(8)) < (entry >> _U(8))
+    return jnp.where(stays, column, signed(entry & _U(0xFF)))
+
+
 def _distance(params: jax.Array, place: jax.Array) -> jax.Array:
     """Return a distance 1..D drawn from the alias table."""
-    count = unsigned(params[zi.NUM_DISTANCES])
-    column = signed(multiply_high(place, count))
-    entry = unsigned(params[zi.DISTANCES + column])
-    stays = ((place * count) >> _U(8)) < (entry >> _U(8))
-    return 1 + jnp.where(stays, column, signed(entry & _U(0xFF)))
+    return 1 + alias_column(params, zi.DISTANCES, unsigned(params[zi.NUM_DISTANCES]), place)
 
 
-def _message(kind: jax.Array, side: jax.Array, lots: jax.Array, price: jax.Array, order_id: jax.Array) -> jax.Array:
+def background_message(
+    kind: jax.Array, side: jax.Array, lots: jax.Array, price: jax.Array, order_id: jax.Array
+) -> jax.Array:
+    """Return a message int32[8] of owner 0 without a time."""
     zero = jnp.zeros_like(side)
     return jnp.stack([kind, side, lots, price, order_id, zero, zero, zero]).astype(jnp.int32)
 
@@ -128,7 +135,7 @@ def sample(
     size = signed(extra >> _U(25))
     order_lots = flow_params[jnp.where(is_limit, zi.LIMIT_LOTS, zi.MARKET_LOTS) + size]
     happens = is_limit | is_market | cancels
-    msg = _message(
+    msg = background_message(
         jnp.where(is_limit, spec.LIMIT, jnp.where(is_market, spec.MARKET, spec.DELETE)),
         side.side,
         jnp.where(cancels, 0, order_lots),

@@ -9,7 +9,7 @@ from experiments import soak
 from experiments.soak_streams import PROFILES, make_stream
 from kernels.lob import spec
 from kernels.lob.host import process_batch
-from kernels.lob.spec import Book, LobConfig
+from kernels.lob.spec import LobConfig
 
 
 def quiet(done, total, note):
@@ -60,7 +60,7 @@ def test_one_wrong_word_stops_it_and_the_failing_stream_is_written(tmp_path):
     task = soak.Round(3, "mixed", LobConfig(64, 8), 1, 2)
     rows = make_stream(3, PROFILES["mixed"], 1, 2, 50)[0]
     before = spec.empty_book(task.config, (2,))
-    books, out = process_batch(Book(*(field.copy() for field in before)), rows, task.config)
+    books, out = process_batch(soak.copy_book(before), rows, task.config)
     soak.compare(task, 0, "xla", before, rows, (books, out), (books, out))
     wrong = out._replace(fills=out.fills.copy())
     wrong.fills[1, 2, spec.FILL_LOTS] ^= 1
