@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup quickstart test lint types bench soak check protos lock clean
+.PHONY: setup quickstart test lint types bench soak explore check protos lock clean
 
 setup: $(STAMP)
 
@@ -35,6 +35,10 @@ bench: setup
 
 soak: setup
 	$(BIN)/bookswarm bench soak --messages 100000000 --out soak.json --resume
+
+# The property tests on cases that no run has seen; `make test` repeats the same ones.
+explore: setup
+	BOOKSWARM_EXPLORE=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile tests/property tests/unit tests/contract
 
 check: lint types test
 

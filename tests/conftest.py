@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -11,6 +12,10 @@ ROOT = Path(__file__).resolve().parents[1]
 if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2".strip()
 os.environ.setdefault("WANDB_MODE", "disabled")
+
+# The same tree gets the same answer: cases are drawn from each test's own name. `make explore` draws new ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("default" if os.environ.get("BOOKSWARM_EXPLORE") else "repeatable")
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,10 @@ OPTIONS = {
         "max_steps_in_episode": 5,
         "quote_lots": 10,
         "inventory_cap_lots": 25,
-    }
+    },
+    "pairs": {"num_bars": 5, "path_count": 7, "levels": (-1.0, 0.0, 1.0)},
+    "portfolio": {"num_bars": 5, "path_count": 7},
+    "trading": {"num_bars": 5, "path_count": 7},
 }
 KEY = jax.random.key(3)
 
@@ -36,7 +39,7 @@ def test_every_registered_environment_is_tested():
 
 
 def test_an_unknown_name_or_parameter_is_refused_with_the_valid_ones():
-    with pytest.raises(ValueError, match=r"environment 'nothing' is not one of \['market_making'\]"):
+    with pytest.raises(ValueError, match=r"environment 'nothing' is not one of \['market_making', 'pairs'"):
         make_environment("nothing")
     with pytest.raises(ValueError, match="EnvParams has no field 'quote_lot'"):
         make_environment("market_making", calibration=small_calibration(), quote_lot=3)
@@ -48,11 +51,12 @@ def test_reset_and_step_keep_shapes_and_dtypes(name):
     params = env.default_params
     obs, state = env.reset(KEY, params)
     space = env.observation_space(params)
-    assert isinstance(env.action_space(params), spaces.Discrete)
-    assert env.action_space(params).n == env.num_actions
+    actions = env.action_space(params)
+    assert (actions.n if isinstance(actions, spaces.Discrete) else actions.shape[0]) == env.num_actions
     assert obs.shape == space.shape and obs.dtype == jnp.float32 and bool(space.contains(obs))
-    result = env.step(KEY, state, jnp.int32(0), params)
-    assert len(result) == 6 and len(env.step_env(KEY, state, jnp.int32(0), params)) == 5
+    action = actions.sample(KEY)
+    result = env.step(KEY, state, action, params)
+    assert len(result) == 6 and len(env.step_env(KEY, state, action, params)) == 5
     next_obs, next_state, reward, terminated, truncated, info = result
     assert next_obs.shape == obs.shape and next_obs.dtype == obs.dtype
     assert reward.shape == () and reward.dtype == jnp.float32
@@ -72,7 +76,7 @@ def test_the_same_keys_give_the_same_episode_and_other_keys_another(name):
         key_reset, key_steps = jax.random.split(key)
 
         def step(state, key):
-            action = jax.random.randint(key, (), 0, env.num_actions)
+            action = env.action_space(params).sample(key)
             obs, state, reward, *_ = env.step_env(key, state, action, params)
             return state, (obs, reward)
 
@@ -89,7 +93,7 @@ def test_a_batch_is_the_same_environments_one_by_one(name):
     env = environment(name)
     params = env.default_params
     keys = jax.random.split(KEY, 3)
-    actions = jnp.array([0, 1, env.num_actions - 1], jnp.int32)
+    actions = jax.vmap(env.action_space(params).sample)(jax.random.split(jax.random.key(5), 3))
     single_step, single_reset = jax.jit(env.step_env), jax.jit(env.reset_env)
 
     @jax.jit
@@ -117,7 +121,7 @@ def test_an_episode_ends_at_its_limit_and_the_step_resets(name):
         flags = []
         for i in range(5):
             obs, state, _, terminated, truncated, info = env.step(
-                jax.random.fold_in(KEY, i), state, jnp.int32(7), params
+                jax.random.fold_in(KEY, i), state, env.action_space(params).sample(KEY), params
             )
             flags.append((bool(terminated), bool(truncated)))
         assert flags == [(False, False)] * 4 + [(liquidate == 1, liquidate == 0)]

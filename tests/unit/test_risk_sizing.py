@@ -117,7 +117,7 @@ def test_a_market_neutral_projection_of_weights_far_above_their_caps_stays_neutr
 def test_scaling_keeps_the_mix_and_uses_a_cap_up(weights, caps):
     found, held = scale_into(weights, caps), np.array(weights)
     amounts = (abs(held).sum(), abs(sum(held)), max(abs(held)))
-    factor = min(1, *(c / a if a else 1 for c, a in zip(caps, amounts, strict=True)))
+    factor = min(c / a if a > c else 1.0 for c, a in zip(caps, amounts, strict=True))  # c / a of a tiny a overflows
     assert np.allclose(found, held * factor, rtol=1e-9, atol=1e-12)
 
 

@@ -1,0 +1,1 @@
+"""Environments on bars: directional, portfolio, pairs and execution agents on price processes with costs and impact."""
