@@ -12,7 +12,7 @@ from kernels.features.normalise import Normaliser, fit_normaliser
 from market_models.calibration import Calibration, load_calibration, pack_params
 from market_models.registry import get_flow
 from sim.accounts import FeeRates
-from sim.bars.make import make_pairs, make_portfolio, make_trading
+from sim.bars.make import make_execution, make_pairs, make_portfolio, make_trading
 from sim.market_making import MarketMaking
 from sim.market_making_types import EnvParams, MarketMakingConfig, StartPool
 from sim.start_states import make_pool
@@ -54,6 +54,7 @@ def make_market_making(
 
 
 ENVIRONMENTS: Final[dict[str, Callable[..., environment.Environment]]] = {
+    "execution_on_prices": make_execution,
     "market_making": make_market_making,
     "pairs": make_pairs,
     "portfolio": make_portfolio,

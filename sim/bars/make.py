@@ -8,7 +8,8 @@ import numpy as np
 from market_models.impact import make_impact
 from market_models.prices.registry import get_price_model
 from market_models.slippage import make_slippage
-from sim.bars.paths import cut_prices, make_paths, sample_prices
+from sim.bars.execution import Execution, ExecutionParams
+from sim.bars.paths import Paths, cut_prices, make_paths, sample_prices
 from sim.bars.trading import BarTrading
 from sim.bars.types import LEVELS, BarConfig, BarParams
 
@@ -60,6 +61,12 @@ def make_pairs(
     return _make("pairs", process, (vectors / gross).T, anchors / gross, config, options)
 
 
+def make_execution(*, process: str = "geometric_walk", levels: Sequence[float] = (), **options: Any) -> Execution:
+    """Return execution of a parent order on price paths; options as of `_make`, fields of `ExecutionParams`."""
+    paths, fields = _paths(process, np.eye(1), np.zeros(1), options, ExecutionParams)
+    return Execution(paths, ExecutionParams(**fields), tuple(levels))
+
+
 def _config(options: dict[str, Any]) -> dict[str, Any]:
     return {"reward": options.pop("reward")} if "reward" in options else {}
 
@@ -78,21 +85,28 @@ def _make(
     `slippage` and `impact` as {"name": model, its fields}; the rest are fields of `BarParams`. ValueError names an
     unknown one.
     """
+    paths, fields = _paths(process, directions, anchors, options, BarParams)
+    return BarTrading(paths, BarParams(**{"max_steps_in_episode": paths.num_bars, **fields}), config, name)
+
+
+def _paths(
+    process: str, directions: np.ndarray, anchors: np.ndarray, options: dict[str, Any], kind: type
+) -> tuple[Paths, dict[str, Any]]:
+    """Return the paths and the fields of the parameters `kind` that the options ask for."""
     given = dict(options)
     params, prices = given.pop("process_params", None), given.pop("prices", None)
     bars, count = given.pop("num_bars", DEFAULT_BARS), given.pop("path_count", DEFAULT_PATHS)
     seed = given.pop("pool_seed", 0)
-    costs = {"slippage": given.pop("slippage", None), "impact": given.pop("impact", None)}
-    unknown = sorted(set(given) - set(BarParams.__dataclass_fields__))
+    names = {"slippage", "impact"} & set(kind.__dataclass_fields__) & set(given)
+    costs = {name: given.pop(name) for name in sorted(names)}
+    unknown = sorted(set(given) - set(kind.__dataclass_fields__))
     if unknown:
-        raise ValueError(f"BarParams has no field {unknown[0]!r}; it has {sorted(BarParams.__dataclass_fields__)}")
+        raise ValueError(f"{kind.__name__} has no field {unknown[0]!r}; it has {sorted(kind.__dataclass_fields__)}")
     if prices is None:
         drawn = sample_prices(process, params, bars, count, seed)
     else:
         drawn = cut_prices(np.asarray(prices, np.float64), bars, count, seed)
-    paths = make_paths(drawn, directions, anchors)
-    fields = {"max_steps_in_episode": bars, "num_paths": count, **_costs(costs), **given}
-    return BarTrading(paths, BarParams(**fields), config, name)
+    return make_paths(drawn, directions, anchors), {"num_paths": count, **_costs(costs), **given}
 
 
 def _costs(given: Mapping[str, Cost]) -> dict[str, Any]:

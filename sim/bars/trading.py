@@ -6,7 +6,8 @@ observation  float32[D]: columns of kernels/features/bars.py for each signal, wh
              deviation, the weights held [N], the gross weight, the drawdown and the share of the episode that is left
 step         one bar: trade to the weights (at the price seen, or with `latency_bars` at the next one), then the price
              moves; what we trade moves it too (`impact`), for us and for later bars
-cost         slippage and impact against the mid just before the trade, fees on the notional, borrow on shorts at that mid
+cost         slippage and impact against the mid just before the trade, fees on the notional; shorts pay borrow at
+             that mid
 reward       `reward_scale` x (u(r) - drawdown_penalty x deepening), r the bar's return on equity after all costs and
              u(r) = ((1 + r)^(1 - g) - 1) / (1 - g), log(1 + r) at g = risk_aversion = 1;
              or the differential Sharpe ratio (Moody, Saffell 2001) in place of u

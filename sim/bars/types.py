@@ -1,6 +1,7 @@
 """Configuration, parameters and state of the environments that trade bars."""
 
 import math
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -109,16 +110,22 @@ def validate_config(config: BarConfig) -> BarConfig:
     return config
 
 
-def validate_params(params: BarParams, num_paths: int, num_bars: int) -> BarParams:
-    """Return concrete `params` as NumPy arrays, or raise ValueError naming the field and its range."""
+def check_fields(params: Any, ranges: Mapping[str, tuple[float, float]], whole: Collection[str]) -> dict[str, Any]:
+    """Return the fields that `ranges` names as int32 (those in `whole`) or float32; ValueError names one outside."""
     fields: dict[str, Any] = {}
-    for name, (low, high) in _RANGES.items():
+    for name, (low, high) in ranges.items():
         value = np.asarray(getattr(params, name))
         if not np.issubdtype(value.dtype, np.number) or not np.isfinite(value).all():
             raise ValueError(f"{name} {getattr(params, name)!r} is not a finite number")
-        if (value < low).any() or (value > high).any() or (name in _WHOLE and value.dtype.kind not in "iu"):
-            raise ValueError(f"{name} {value} is not {'a whole number ' if name in _WHOLE else ''}in {low}..{high}")
-        fields[name] = value.astype(np.int32 if name in _WHOLE else np.float32)
+        if (value < low).any() or (value > high).any() or (name in whole and value.dtype.kind not in "iu"):
+            raise ValueError(f"{name} {value} is not {'a whole number ' if name in whole else ''}in {low}..{high}")
+        fields[name] = value.astype(np.int32 if name in whole else np.float32)
+    return fields
+
+
+def validate_params(params: BarParams, num_paths: int, num_bars: int) -> BarParams:
+    """Return concrete `params` as NumPy arrays, or raise ValueError naming the field and its range."""
+    fields = check_fields(params, _RANGES, _WHOLE)
     if (fields["max_steps_in_episode"] > num_bars).any():
         raise ValueError(f"max_steps_in_episode {fields['max_steps_in_episode']} passes the paths' {num_bars} bars")
     if (fields["first_path"] + fields["num_paths"] > num_paths).any():
