@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from scipy import optimize
 
-from kernels.risk._series import checked_count, checked_series
+from kernels import checks as check
 from kernels.risk.tails import TailRisk
 from kernels.risk.var import checked_moving, historical_risk
 
@@ -76,7 +76,7 @@ def apply_filter(returns: Any, garch: Garch) -> Filtered:
 
     returns: float64[T], T >= 100.
     """
-    series = checked_series("returns", returns, EWMA_LEAST)
+    series = check.vector("returns", returns, least=EWMA_LEAST)
     checked_moving("returns", series)
     if not np.isfinite(garch).all() or min(garch.omega, garch.alpha, garch.beta) < 0 or garch.alpha + garch.beta > 1:
         raise ValueError(f"garch is {garch}, expected finite, none but the mean below 0, alpha + beta at most 1")
@@ -113,7 +113,7 @@ def fit_garch(returns: Any) -> Filtered:
     returns: float64[T], T >= 250. ValueError where the search does not converge or no variance stays: alpha + beta
     below 1 is part of the search.
     """
-    series = checked_series("returns", returns, GARCH_LEAST)
+    series = check.vector("returns", returns, least=GARCH_LEAST)
     unit = checked_moving("returns", series)
     scaled = series / unit
     before = _backcast((scaled - scaled.mean()) ** 2)
@@ -151,7 +151,7 @@ def filtered_path_risk(filtered: Filtered, tail_frac: float, horizon: int, paths
 
 def filtered_paths(filtered: Filtered, horizon: int, paths: int, seed: int) -> np.ndarray:
     """Return float64[paths] sums of the next `horizon` returns, the same for the same seed."""
-    days, count = checked_count("horizon", horizon, 1, 10_000), checked_count("paths", paths, 1, 10**8)
+    days, count = check.whole("horizon", horizon, 1, 10_000), check.whole("paths", paths, 1, 10**8)
     rng = np.random.Generator(np.random.Philox(seed))
     picks = rng.integers(0, len(filtered.residuals), (count, days))
     return _path_sums(filtered.residuals, picks, filtered.next_volatility**2, *filtered.garch)

@@ -15,10 +15,10 @@ import numpy as np
 from numba import njit, prange
 from scipy import special
 
+from kernels import checks as check
 from kernels.lob.philox import philox4x32, philox4x32_numpy
-from kernels.risk._series import checked_count, checked_series, checked_tail_series
 from kernels.risk.covariance import checked_portfolio
-from kernels.risk.tails import unit_scale
+from kernels.risk.tails import checked_tail_series, unit_scale
 
 CHUNK: Final = 4096  # scenarios held at once: with 500 assets 16 MB; smaller ones cost more in starting threads
 MAX_SCENARIOS: Final = 2**31
@@ -47,8 +47,8 @@ def make_scenarios(covariance: Any, count: int, seed: int, mean: Any = None, dof
     """
     unit_scale(dof)
     _, matrix, drift = checked_portfolio(np.zeros(len(np.atleast_1d(covariance))), covariance, mean)
-    checked_count("count", count, 1, MAX_SCENARIOS)
-    checked_count("seed", seed, 0, 2**64 - 1)
+    check.whole("count", count, 1, MAX_SCENARIOS)
+    check.whole("seed", seed, 0, 2**64 - 1)
     try:
         factor = np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:
@@ -156,10 +156,8 @@ def linear_pnl(scenarios: Scenarios, exposures: Any) -> np.ndarray:
     exposures w: float64[N]. w'(L z) = (L'w)'z holds for linear portfolios only; others need `revalued_pnl`. Bit for bit
     the same on any number of threads. ValueError where exposures are not finite or not N.
     """
-    weights = checked_series("exposures", exposures)
     assets = len(scenarios.mean)
-    if len(weights) != assets:
-        raise ValueError(f"exposures has {len(weights)} assets, expected {assets}")
+    weights = check.vector("exposures", exposures, assets)
     projected = np.zeros(4 * ((assets + 3) // 4))
     projected[:assets] = scenarios.factor.T @ weights
     normal = _project(projected, scenarios.count, *_key(scenarios.seed))
@@ -184,7 +182,7 @@ def revalued_pnl(scenarios: Scenarios, revalue: Revalue) -> np.ndarray:
     for start in range(0, scenarios.count, CHUNK):
         rows = np.arange(start, min(start + CHUNK, scenarios.count))
         out[rows] = _revalue_rows(scenarios, revalue, rows).sum(axis=1)
-    return checked_series("pnl of revalue", out)  # a sum is finite only where all its parts are
+    return check.vector("pnl of revalue", out)  # a sum is finite only where all its parts are
 
 
 def component_es(scenarios: Scenarios, pnl: Any, revalue: Revalue, tail_frac: float) -> np.ndarray:
@@ -193,9 +191,8 @@ def component_es(scenarios: Scenarios, pnl: Any, revalue: Revalue, tail_frac: fl
     Only the tail's scenarios are drawn again. pnl: of `linear_pnl` or `revalued_pnl` of the same scenarios, revalue as
     there. ValueError where pnl is not of these scenarios.
     """
-    series = checked_tail_series("pnl", pnl, tail_frac)
-    if len(series) != scenarios.count:
-        raise ValueError(f"pnl has {len(series)} scenarios, expected {scenarios.count}")
+    checked_tail_series("pnl", pnl, tail_frac)
+    series = check.vector("pnl", pnl, scenarios.count)
     tail = np.flatnonzero(series <= np.quantile(series, tail_frac))
     sums, parts = np.empty(len(tail)), np.zeros(len(scenarios.mean))
     for start in range(0, len(tail), CHUNK):

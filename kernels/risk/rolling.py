@@ -9,12 +9,12 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from kernels import checks as check
 from kernels.risk import backtests as bt
 from kernels.risk import es_backtests as es
 from kernels.risk import filtered as fs
 from kernels.risk import var as vr
-from kernels.risk._series import checked_count, checked_series, checked_tail_series
-from kernels.risk.tails import TailRisk
+from kernels.risk.tails import TailRisk, checked_tail_series
 
 LEAST_JUDGED: Final = 250  # days of forecasts that a verdict needs
 
@@ -67,8 +67,8 @@ def rolling_forecasts(
     A fit that is refused is tried again on the next day. ValueError where returns are not finite or no longer than the
     window.
     """
-    series = checked_series("returns", returns, checked_count("window", window, 1, 10**7) + 1)
-    checked_count("refit_days", refit_days, 1, 10**7)
+    series = check.vector("returns", returns, least=check.whole("window", window, 1, 10**7) + 1)
+    check.whole("refit_days", refit_days, 1, 10**7)
     out = np.full((len(series) - window, 2), np.nan)
     forecast, fitted = None, 0
     for day in range(len(out)):
@@ -94,8 +94,8 @@ def rolling_backtest(
 
     returns: float64[T] per period, T >= window + 250, window at least 250 and 1/tail_frac. ValueError otherwise.
     """
-    least = checked_count("window", window, fs.GARCH_LEAST, 10**7)
-    series = checked_series("returns", returns, least + LEAST_JUDGED)
+    least = check.whole("window", window, fs.GARCH_LEAST, 10**7)
+    series = check.vector("returns", returns, least=least + LEAST_JUDGED)
     checked_tail_series("returns of a window", series[:window], tail_frac)
     rows = []
     for name, make_forecast in (METHODS if methods is None else methods).items():

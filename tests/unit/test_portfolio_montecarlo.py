@@ -135,7 +135,7 @@ def test_what_cannot_be_simulated_is_refused_with_a_sentence():
     for wrong in ({"count": 0, "seed": 1}, {"count": 1, "seed": -1}, {"count": 1, "seed": 1, "dof": 2.0}):
         with pytest.raises(ValueError, match=r"count is 0|seed is -1|dof is 2\.0"):
             mc.make_scenarios(np.eye(2), **wrong)
-    with pytest.raises(ValueError, match="exposures has 3 assets"):
+    with pytest.raises(ValueError, match=r"exposures has shape \[3\], expected one axis of 2 values"):
         mc.linear_pnl(good, np.ones(3))
     with pytest.raises(ValueError, match="exposures holds 1 values"):
         mc.linear_pnl(good, [1.0, np.inf])
@@ -148,5 +148,5 @@ def test_what_cannot_be_simulated_is_refused_with_a_sentence():
     pnl = mc.linear_pnl(good, np.ones(2))
     with pytest.raises(ValueError, match="not what revalue gives"):
         mc.component_es(good, pnl, lambda returns: 2 * returns, TAIL)
-    with pytest.raises(ValueError, match="pnl has 150 scenarios"):
+    with pytest.raises(ValueError, match=r"pnl has shape \[150\]"):
         mc.component_es(good, pnl[:150], lambda returns: returns, TAIL)

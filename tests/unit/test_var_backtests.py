@@ -172,7 +172,7 @@ def test_a_year_without_an_exceedance_says_nothing_of_independence():
         (lambda: bt.kupiec(1, 10, 0.99), "tail_frac is 0.99"),
         (lambda: bt.kupiec_region(10, 0.01, 1.5), "size_frac is 1.5"),
         (lambda: bt.find_exceedances([1.0, np.nan], [1.0, 1.0]), "pnl holds 1 values"),
-        (lambda: bt.find_exceedances([1.0], [1.0, 1.0]), "pnl has 1 observations and var 2"),
+        (lambda: bt.find_exceedances([1.0], [1.0, 1.0]), "lengths differ: pnl 1, var 2"),
         (lambda: bt.find_exceedances([1.0], [-1.0]), "var holds a value below 0"),
         (lambda: bt.christoffersen([0, 1, 0], 0.01), "expected bool"),
         (lambda: es.acerbi_szekely([-3.0], [2.0], [1.0], 0.01), "es holds a value"),
