@@ -140,6 +140,20 @@ def christoffersen(hits: Any, tail_frac: float) -> Coverage:
     )
 
 
+def count_zones(hits: Any, tail_frac: float = 0.01, days: int = 250) -> tuple[int, int, int]:
+    """Return how many of the T - days + 1 stretches of `days` neighbouring days are green, yellow and red.
+
+    hits: bool[T], T >= days. The stretches overlap: shares of them are not independent verdicts.
+    """
+    count_transitions(hits)
+    total = check.whole("days", days, 1, len(hits))
+    sums = np.cumsum(np.concatenate([[0], np.asarray(hits, np.int64)]))
+    seen = np.bincount(sums[total:] - sums[:-total], minlength=1)
+    zones = [basel_traffic_light(count, total, tail_frac).zone for count in range(len(seen))]
+    green, yellow, red = (int(seen[[zone == one for zone in zones]].sum()) for one in Zone)
+    return green, yellow, red
+
+
 def basel_traffic_light(exceedances: int, observations: int = 250, tail_frac: float = 0.01) -> TrafficLight:
     """Return the zone: yellow from a cumulative binomial probability of 95 %, red from 99.99 %.
 

@@ -30,6 +30,8 @@ class RollingRow(NamedTuple):
     refused: int
     coverage: bt.Coverage | None  # None where fewer than 250 days were forecast
     shortfall: es.AcerbiSzekely | None
+    light: bt.TrafficLight | None = None  # of the last 250 days judged
+    zones: tuple[int, int, int] | None = None  # stretches of 250 days that are green, yellow and red
 
     def passes(self, size_frac: float = 0.05) -> bool:
         """Return whether it forecast every day and no test of Kupiec and Christoffersen rejects at that size."""
@@ -100,16 +102,29 @@ def rolling_backtest(
     rows = []
     for name, make_forecast in (METHODS if methods is None else methods).items():
         forecasts = rolling_forecasts(series, make_forecast, tail_frac, window, refit_days)
-        answered = ~np.isnan(forecasts[:, 0])
-        rows.append(_judge(name, series[window:], forecasts, answered, tail_frac))
+        rows.append(judge_forecasts(name, series[window:], forecasts, tail_frac))
     return rows
 
 
-def _judge(name: str, pnl: np.ndarray, forecasts: np.ndarray, answered: np.ndarray, tail_frac: float) -> RollingRow:
-    """Return the row of a method from the days that it answered."""
+def judge_forecasts(method: str, pnl: Any, forecasts: np.ndarray, tail_frac: float) -> RollingRow:
+    """Return the row of a method from the days that it answered.
+
+    pnl: float64[T]; forecasts: float64[T, 2] VaR and ES, as `rolling_forecasts` returns them, NaN where it refused.
+    ValueError where the lengths differ, or a forecast is no positive loss.
+    """
+    series = check.vector("pnl", pnl, len(forecasts))
+    answered = ~np.isnan(forecasts[:, 0])
     days, refused = int(answered.sum()), int((~answered).sum())
     if days < LEAST_JUDGED:
-        return RollingRow(name, days, refused, None, None)
-    judged, (var, shortfall) = pnl[answered], forecasts[answered].T
-    coverage = bt.christoffersen(bt.find_exceedances(judged, var), tail_frac)
-    return RollingRow(name, days, refused, coverage, es.acerbi_szekely(judged, var, shortfall, tail_frac))
+        return RollingRow(method, days, refused, None, None)
+    judged, (var, shortfall) = series[answered], forecasts[answered].T
+    hits = bt.find_exceedances(judged, var)
+    return RollingRow(
+        method,
+        days,
+        refused,
+        bt.christoffersen(hits, tail_frac),
+        es.acerbi_szekely(judged, var, shortfall, tail_frac),
+        bt.basel_traffic_light(int(hits[-LEAST_JUDGED:].sum()), LEAST_JUDGED, tail_frac),
+        bt.count_zones(hits, tail_frac, LEAST_JUDGED),
+    )
