@@ -23,7 +23,7 @@ def test_every_finite_vector_passes_unchanged_in_memory_of_its_own(values):
 @given(st.lists(ANY, min_size=1, max_size=5), st.integers(1, 5))
 def test_every_gram_matrix_is_a_covariance_whatever_its_scale(row, rank):
     factor = np.outer(np.arange(1, rank + 1) / rank, np.array(row) / (max(map(abs, row)) or 1.0))
-    for scale in (5e-324, 1e-300, 1.0, 1e300):
+    for scale in (1e-300, 1.0, 1e300):
         matrix = factor.T @ factor * scale
         found = checks.covariance("c", matrix)
         np.testing.assert_array_equal(found, found.T)
