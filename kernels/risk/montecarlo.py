@@ -24,7 +24,7 @@ from kernels.risk.tails import checked_tail_series, unit_scale
 
 MAX_SCENARIOS: Final = 2**31
 _COLUMNS: Final = 64  # of a product with the factor: what is above its diagonal is left out
-_MIX_BLOCK: Final = 2**31  # counter of the chi-squared number, above every asset's
+MIX_BLOCK: Final = 2**31  # counter of the chi-squared number, above every asset's
 _UNIT: Final = 1.0 / 2**32
 
 Revalue = Callable[[np.ndarray], np.ndarray]  # float64[C, N] returns -> float64[C, N] P&L by asset
@@ -113,7 +113,7 @@ def _mix(scenarios: Scenarios, rows: np.ndarray) -> np.ndarray:
     if scenarios.dof is None:
         return np.ones(len(rows))
     counter = np.zeros((len(rows), 4), np.uint32)
-    counter[:, 0], counter[:, 1] = rows, _MIX_BLOCK
+    counter[:, 0], counter[:, 1] = rows, MIX_BLOCK
     words = philox4x32_numpy(_key(scenarios.seed), counter)[:, 0]
     chi_squared = 2.0 * special.gammaincinv(scenarios.dof / 2, (words + 0.5) * _UNIT)
     return np.sqrt((scenarios.dof - 2.0) / chi_squared)
@@ -168,12 +168,18 @@ def linear_pnl(scenarios: Scenarios, exposures: Any) -> np.ndarray:
     exposures w: float64[N]. w'(L z) = (L'w)'z holds for linear portfolios only; others need `revalued_pnl`. Bit for bit
     the same on any number of threads. ValueError where exposures are not finite or not N.
     """
+    projected, mean = projected_weights(scenarios, exposures)
+    normal = _project(projected, scenarios.count, *_key(scenarios.seed))
+    return mean + normal * _mix(scenarios, np.arange(scenarios.count))
+
+
+def projected_weights(scenarios: Scenarios, exposures: Any) -> tuple[np.ndarray, float]:
+    """Return L'w, padded by 0 to whole Philox blocks float64[4 B], and w'mean; ValueError as `linear_pnl`."""
     assets = len(scenarios.mean)
     weights = check.vector("exposures", exposures, assets)
     projected = np.zeros(4 * ((assets + 3) // 4))
     projected[:assets] = scenarios.factor.T @ weights
-    normal = _project(projected, scenarios.count, *_key(scenarios.seed))
-    return float(weights @ scenarios.mean) + normal * _mix(scenarios, np.arange(scenarios.count))
+    return projected, float(weights @ scenarios.mean)
 
 
 def _revalue_rows(scenarios: Scenarios, revalue: Revalue, rows: np.ndarray) -> np.ndarray:
