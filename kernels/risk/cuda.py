@@ -76,9 +76,9 @@ def _module() -> tuple[Any, Any]:
     return cupy, cupy.RawModule(code=SOURCE, options=OPTIONS)
 
 
-def check_gpu() -> None:
-    """Raise CudaMissingError, with what is missing, unless the kernels can run on this machine."""
-    _module()
+def load_cupy() -> Any:
+    """Return CuPy. Raises CudaMissingError, with what is missing, unless the kernels can run on this machine."""
+    return _module()[0]
 
 
 def linear_pnl(scenarios: Scenarios, exposures: Any) -> Any:

@@ -8,6 +8,7 @@ import pytest
 from scipy import special
 from typer.testing import CliRunner
 
+from experiments.bench_risk import bench_var_cuda
 from experiments.cli import app, exit_code
 from kernels.lob.cuda import nvrtc
 from kernels.lob.cuda.errors import CudaMissingError
@@ -16,6 +17,7 @@ from kernels.risk import filtered as fs
 from kernels.risk import montecarlo as mc
 from kernels.risk.var import historical_risk
 from tests.support.cuda_source import compile_cubin, host_library
+from tests.support.host_cupy import HostCupy, HostModule
 
 SEED = 2**40 + 3
 KEY = (ctypes.c_uint(SEED & 0xFFFFFFFF), ctypes.c_uint(SEED >> 32))
@@ -122,9 +124,53 @@ def test_the_risk_of_a_sorted_tail_is_that_of_the_cpu(tail):
         cuda.tail_risk(pnl[:99], 0.01)
 
 
+@pytest.fixture
+def launched(library, monkeypatch):
+    """The launcher on the host's memory; the names of the kernels that it launched."""
+    module = HostModule(cuda.SOURCE, library)
+    monkeypatch.setattr(cuda, "_module", lambda: (HostCupy(), module))
+    return module.launched
+
+
+@pytest.mark.parametrize("dof", [None, 4.0])
+def test_the_launcher_gives_every_kernel_its_words_and_the_cpus_pnl_comes_back(launched, monkeypatch, dof):
+    monkeypatch.setattr(cuda, "CHUNK", 1500)
+    scenarios, exposures = law(7, dof, np.linspace(-1e-3, 1e-3, 7))
+    room = {"rtol": 0, "atol": (1e-12 if dof is None else 3e-6) * np.abs(mc.linear_pnl(scenarios, exposures)).max()}
+    expected = mc.linear_pnl(scenarios, exposures)
+    np.testing.assert_allclose(cuda.linear_pnl(scenarios, exposures).get(), expected, **room)
+    full = cuda.revalued_pnl(scenarios, lambda returns: returns * exposures)
+    np.testing.assert_allclose(full.get(), expected, **room)
+    mixes = [] if dof is None else ["draw_mixes"]
+    assert launched == ["linear_pnl", *(3 * [*mixes, "draw_normals"])]
+    filtered = fs.ewma_filter(np.random.default_rng(3).standard_t(5, 700) * 0.01)
+    paths = cuda.filtered_paths(filtered, 5, 1000, SEED).get()
+    np.testing.assert_allclose(paths, fs.filtered_paths(filtered, 5, 1000, SEED), rtol=1e-12, atol=1e-15)
+
+
+def test_a_book_that_cannot_be_revalued_on_the_gpu_is_refused(launched):
+    scenarios, _ = law(3)
+    with pytest.raises(ValueError, match=r"revalue gave \[4000\], expected P&L \[4000, 3\]"):
+        cuda.revalued_pnl(scenarios, lambda returns: returns.sum(axis=1))
+    with pytest.raises(ValueError, match="not finite"):
+        cuda.revalued_pnl(scenarios, lambda returns: returns * np.nan)
+    with pytest.raises(ValueError, match="exposures has shape"):
+        cuda.linear_pnl(scenarios, np.ones(2))
+
+
+def test_the_bench_sets_both_sides_beside_each_other_and_knows_a_wrong_one(launched, monkeypatch):
+    told = bench_var_cuda(6, 2000, 1)
+    assert told["correct"]
+    for book in (told["linear"], told["revalued"]):
+        assert book["gpu_scenarios_per_s"] == pytest.approx(2000 / book["gpu_s"])
+        assert book["ratio"] == pytest.approx(book["gpu_scenarios_per_s"] * book["cpu_s"] / 2000)
+    monkeypatch.setattr(cuda, "_key", lambda seed: (np.uint32(seed + 1), np.uint32(0)))
+    assert not bench_var_cuda(6, 2000, 1)["correct"]
+
+
 def test_without_a_gpu_the_command_says_so_and_ends_with_code_3():
     try:
-        cuda.check_gpu()
+        cuda.load_cupy()
     except CudaMissingError:
         done = CliRunner().invoke(app, ["bench", "risk", "--backend", "cuda", "--json"])
         assert isinstance(done.exception, CudaMissingError)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.gpu
 @pytest.fixture(autouse=True)
 def _with_gpu():
     try:
-        cuda.check_gpu()
+        cuda.load_cupy()
     except CudaMissingError as error:
         pytest.skip(f"no GPU here: {error}")
 
@@ -38,7 +38,7 @@ def test_the_gpus_scenarios_are_the_cpus(assets, dof):
     found = cuda.linear_pnl(scenarios, exposures)
     np.testing.assert_allclose(host(found), expected, rtol=0, atol=room * largest)
     np.testing.assert_array_equal(host(found), host(cuda.linear_pnl(scenarios, exposures)))
-    held = cuda._module()[0].asarray(exposures)
+    held = cuda.load_cupy().asarray(exposures)
     full = cuda.revalued_pnl(scenarios, lambda returns: returns * held)
     np.testing.assert_allclose(host(full), expected, rtol=0, atol=room * largest)
     assert cuda.tail_risk(found, 0.01) == pytest.approx(historical_risk(expected, 0.01), rel=1e-5)
