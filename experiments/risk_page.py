@@ -65,7 +65,10 @@ def _verdict(told: Mapping[str, Any]) -> Section:
     passing, total = told["passing"], len(told["methods"])
     text = f"{len(passing)} of {total} methods: no test of VaR rejects {', '.join(passing)}." if passing else ""
     parts = [
-        paragraph(text or f"Not one of {total} methods passes: a test of VaR rejects every one.", _kind(passing)),
+        paragraph(
+            text or f"Not one of {total} methods passes: a test of VaR rejects each, or it refused days.",
+            _kind(passing),
+        ),
         facts(
             [
                 ("days judged", told["days"]),

@@ -66,7 +66,8 @@ def rolling_forecasts(
 ) -> np.ndarray:
     """Return float64[T - window, 2] VaR and ES of the days from `window` on, NaN where the method refuses.
 
-    A fit that is refused is tried again on the next day. ValueError where returns are not finite or no longer than the
+    A VaR below 0, or an ES that is not positive or below its VaR, is no loss to be judged by, and counts as refused. A
+    fit that is refused is tried again on the next day. ValueError where returns are not finite or no longer than the
     window.
     """
     series = check.vector("returns", returns, least=check.whole("window", window, 1, 10**7) + 1)
@@ -79,7 +80,9 @@ def rolling_forecasts(
             if forecast is None or day - fitted >= refit_days:
                 forecast, fitted = None, day
                 forecast = make_forecast(history, tail_frac)
-            out[day] = forecast(history)
+            risk = forecast(history)
+            if risk.var >= 0 and risk.es > 0 and risk.es >= risk.var:
+                out[day] = risk
         except ValueError:  # the method refuses this history: no number
             continue
     return out

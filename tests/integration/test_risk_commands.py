@@ -102,7 +102,19 @@ def test_methods_that_all_fail_end_with_code_1_and_are_still_shown(tmp_path):
     row = json.loads(told)["methods"][0]
     assert not row["passes"]
     assert row["kupiec_p"] < 0.05
-    assert "a test of VaR rejects every one" in page.read_text()
+    assert "Not one of 1 methods passes" in page.read_text()
+
+
+def test_a_portfolio_that_only_gains_has_no_var_to_judge_and_no_method_passes(tmp_path):
+    gains = 0.02 + np.abs(np.random.default_rng(3).normal(0.0, 1e-3, 900))
+    table, page = write_table(tmp_path / "r.csv", {"A": gains}), tmp_path / "p.html"
+    code, told, _ = run("backtest", "--data", table, "--out", page, "--window", 250, "--json", "--kind", "returns")
+    rows = json.loads(told)["methods"]
+    assert code == 1
+    assert [row["method"] for row in rows] == list(METHODS)
+    assert all((row["days"], row["refused"], row["kupiec_p"]) == (0, 650, None) for row in rows)
+    assert not any(row["passes"] for row in rows)
+    assert "Not one of 6 methods passes" in page.read_text()
 
 
 @pytest.mark.data

@@ -165,6 +165,17 @@ def test_a_year_without_an_exceedance_says_nothing_of_independence():
     assert es.acerbi_szekely(calm, calm, calm, 0.01) == (0, None, 1.0)
 
 
+def test_zones_of_stretches_are_basels_table_by_the_number_of_exceedances_in_each():
+    hits = np.zeros(1000, bool)
+    hits[300:304] = hits[700:710] = True  # 4 are green, 5 to 9 yellow, 10 red
+    counts = np.array([hits[start : start + 250].sum() for start in range(751)])
+    yellow, red = ((counts >= 5) & (counts <= 9)).sum(), (counts >= 10).sum()
+    assert bt.count_zones(hits) == (751 - yellow - red, yellow, red)
+    assert min(yellow, red) > 5
+    with pytest.raises(ValueError, match="days is 250, expected a whole number from 1 to 9"):
+        bt.count_zones(np.zeros(9, bool))
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
