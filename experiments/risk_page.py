@@ -63,12 +63,12 @@ def write_backtest_page(backtest: Backtest, arguments: Sequence[str], out: Path)
 
 def _verdict(told: Mapping[str, Any]) -> Section:
     passing, total = told["passing"], len(told["methods"])
-    text = f"{len(passing)} of {total} methods: no test of VaR rejects {', '.join(passing)}." if passing else ""
+    if passing:
+        verdict = f"{len(passing)} of {total} methods pass; no test of VaR rejects: {', '.join(passing)}."
+    else:
+        verdict = f"Not one of {total} methods passes: a test of VaR rejects each, or it refused days."
     parts = [
-        paragraph(
-            text or f"Not one of {total} methods passes: a test of VaR rejects each, or it refused days.",
-            _kind(passing),
-        ),
+        paragraph(verdict, _kind(passing)),
         facts(
             [
                 ("days judged", told["days"]),
