@@ -53,7 +53,7 @@ def learning_curve(metric: str, rows: Mapping[str, Sequence[float]]) -> Any:
         )
     plot.line(steps, list(rows["q50"]), color=COLOURS[0], width=2, legend_label="median agent")
     plot.line(steps, list(rows["best"]), color=COLOURS[1], width=1.5, legend_label="best agent")
-    _finish(plot)
+    finish(plot)
     return plot
 
 
@@ -98,7 +98,7 @@ def cumulative_pnl(title: str, series: Mapping[str, np.ndarray], seed: int = 0) 
             plot.varea(x=x + 1, y1=low[x], y2=high[x], color=colour, alpha=0.2)
         plot.line(x + 1, np.cumsum(pnl)[x], color=colour, width=2.5 if index == 0 else 1.2, legend_label=name)
     plot.add_layout(Span(location=0, dimension="width", line_color=INK, line_dash="dashed"))
-    _finish(plot)
+    finish(plot)
     return plot
 
 
@@ -129,7 +129,7 @@ def quotes(
         marker, colour = ("triangle", BUY_COLOUR) if name == "bought" else ("inverted_triangle", SELL_COLOUR)
         keep = thin(len(when))
         plot.scatter(when[keep], price[keep], marker=marker, size=8, color=colour, legend_label=name)
-    _finish(plot)
+    finish(plot)
     return plot
 
 
@@ -162,7 +162,7 @@ def histogram(title: str, x_label: str, values: np.ndarray, marks: Mapping[str, 
         colour = COLOURS[index % len(COLOURS)]
         plot.line([place, place], [0, int(counts.max())], color=colour, width=2, legend_label=name)
     plot.y_range = Range1d(start=0, end=int(counts.max()) * 1.1 + 1)
-    _finish(plot)
+    finish(plot)
     return plot
 
 
@@ -173,7 +173,7 @@ def thin(number: int, limit: int = MAX_POINTS) -> np.ndarray:
     return np.unique(np.append(np.arange(0, number, -(-number // limit)), number - 1))
 
 
-def _finish(plot: Any) -> None:
+def finish(plot: Any) -> None:
     """Put the legend under the figure, where it covers nothing on a narrow screen."""
     legend = plot.legend[0]
     legend.background_fill_alpha = 0.0

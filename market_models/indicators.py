@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from market_models.microstructure.checks import positive_series, same_length, series
+from kernels import checks as check
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,9 +152,9 @@ def _frame(bars: Mapping[str, Any]) -> "pd.DataFrame":
     time_ns = np.asarray(bars["time_ns"])
     if not np.issubdtype(time_ns.dtype, np.integer) or time_ns.ndim != 1 or (np.diff(time_ns) <= 0).any():
         raise ValueError("time_ns must be whole nanoseconds that rise from bar to bar")
-    columns = {name: positive_series(name, bars[name], at_least=3) for name in ("open", "high", "low", "close")}
-    columns["volume"] = series("volume", bars["volume"])
-    same_length(time_ns=time_ns, **columns)
+    columns = {name: check.positive(name, bars[name], least=3) for name in ("open", "high", "low", "close")}
+    columns["volume"] = check.vector("volume", bars["volume"])
+    check.same_length(time_ns=time_ns, **columns)
     if (columns["volume"] < 0).any():
         raise ValueError("volume has a value below 0")
     body = np.stack([columns["open"], columns["close"]])

@@ -101,6 +101,7 @@ def risk(
     orders: Annotated[int, typer.Option(help="Orders in the gate's batch.", min=200)] = 1_000_000,
     assets: Annotated[int, typer.Option(help="Assets of the Monte Carlo portfolio.", min=1)] = 500,
     scenarios: Annotated[int, typer.Option(help="Monte Carlo scenarios.", min=100)] = 100_000,
+    backend: Annotated[Literal["cpu", "cuda"], typer.Option(help="cuda: Monte Carlo on a GPU beside the CPU.")] = "cpu",
     json_mode: Json = False,
     quiet: Quiet = False,
     seed: Seed = None,
@@ -108,10 +109,12 @@ def risk(
     """Measure the order gate, and VaR and ES by Monte Carlo; plain Python and NumPy are the references.
 
     Example: bookswarm bench risk --assets 500 --scenarios 100000 --json
+
+    Example: bookswarm bench risk --assets 500 --scenarios 10000000 --backend cuda
     """
     from experiments.bench_risk import bench_risk
 
-    result = bench_risk(orders, assets, scenarios, seed or 0)
+    result = bench_risk(orders, assets, scenarios, seed or 0, backend)
     Output(json_mode, quiet).result(result)
     if not result["correct"]:
         raise CommandFailed(1, "fast, but Monte Carlo does not give the reference's profit and loss")

@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from scipy import special, stats
 
-from kernels.risk._series import checked_count, checked_series, checked_tail
+from kernels import checks as check
+from kernels.risk.tails import checked_tail
 
 _BASEL_ADD_ONS: Final = (0.40, 0.50, 0.65, 0.75, 0.85)  # 5 to 9 exceedances in 250 days
 _YELLOW_FROM: Final = 0.95
@@ -63,9 +64,8 @@ def find_exceedances(pnl: Any, var: Any) -> np.ndarray:
 
     pnl, var: float64[T] in the same unit; ValueError where they differ in length, are not finite, or a VaR is below 0.
     """
-    gains, limits = checked_series("pnl", pnl), checked_series("var", var)
-    if len(gains) != len(limits):
-        raise ValueError(f"pnl has {len(gains)} observations and var {len(limits)}, expected as many")
+    gains, limits = check.vector("pnl", pnl), check.vector("var", var)
+    check.same_length(pnl=gains, var=limits)
     if (limits < 0).any():
         raise ValueError("var holds a value below 0, expected VaR as positive losses")
     return gains < -limits
@@ -82,8 +82,8 @@ def kupiec(exceedances: int, observations: int, tail_frac: float) -> LikelihoodR
     LR_uc = 2 [log L(x/T) - log L(p)], L(q) = (1-q)^(T-x) q^x. ValueError for x outside 0..T.
     Source: Kupiec (1995), Techniques for verifying the accuracy of risk measurement models, J. Derivatives 3(2).
     """
-    total = checked_count("observations", observations, 1, 2**31)
-    hits = checked_count("exceedances", exceedances, 0, total)
+    total = check.whole("observations", observations, 1, 2**31)
+    hits = check.whole("exceedances", exceedances, 0, total)
     best = _bernoulli(total - hits, hits, hits / total)
     statistic = max(2.0 * (best - _bernoulli(total - hits, hits, checked_tail(tail_frac))), 0.0)
     return LikelihoodRatio(statistic, float(stats.chi2.sf(statistic, 1)))
@@ -96,7 +96,7 @@ def kupiec_region(observations: int, tail_frac: float, size_frac: float = 0.05) 
     """
     if not 0.0 < size_frac < 1.0:
         raise ValueError(f"size_frac is {size_frac}, expected a probability above 0 and below 1")
-    total, chance = checked_count("observations", observations, 1, 10**7), checked_tail(tail_frac)
+    total, chance = check.whole("observations", observations, 1, 10**7), checked_tail(tail_frac)
     hits = np.arange(total + 1)
     best = special.xlogy(hits, hits / total) + special.xlogy(total - hits, 1.0 - hits / total)
     ratio = 2.0 * (best - special.xlogy(hits, chance) - special.xlog1py(total - hits, -chance))
@@ -140,14 +140,28 @@ def christoffersen(hits: Any, tail_frac: float) -> Coverage:
     )
 
 
+def count_zones(hits: Any, tail_frac: float = 0.01, days: int = 250) -> tuple[int, int, int]:
+    """Return how many of the T - days + 1 stretches of `days` neighbouring days are green, yellow and red.
+
+    hits: bool[T], T >= days. The stretches overlap: shares of them are not independent verdicts.
+    """
+    count_transitions(hits)
+    total = check.whole("days", days, 1, len(hits))
+    sums = np.cumsum(np.concatenate([[0], np.asarray(hits, np.int64)]))
+    seen = np.bincount(sums[total:] - sums[:-total], minlength=1)
+    zones = [basel_traffic_light(count, total, tail_frac).zone for count in range(len(seen))]
+    green, yellow, red = (int(seen[[zone == one for zone in zones]].sum()) for one in Zone)
+    return green, yellow, red
+
+
 def basel_traffic_light(exceedances: int, observations: int = 250, tail_frac: float = 0.01) -> TrafficLight:
     """Return the zone: yellow from a cumulative binomial probability of 95 %, red from 99.99 %.
 
     Source: Basel Committee (1996), Supervisory framework for the use of "backtesting" in conjunction with the internal
     models approach to market risk capital requirements, table 2.
     """
-    total = checked_count("observations", observations, 1, 2**31)
-    hits = checked_count("exceedances", exceedances, 0, total)
+    total = check.whole("observations", observations, 1, 2**31)
+    hits = check.whole("exceedances", exceedances, 0, total)
     probability = float(stats.binom.cdf(hits, total, checked_tail(tail_frac)))
     zone = Zone((probability >= _YELLOW_FROM) + (probability >= _RED_FROM))
     if (total, tail_frac) != (250, 0.01):

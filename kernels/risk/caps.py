@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from kernels.risk import _portfolio as check
+from kernels import checks as check
 
 BISECTIONS: Final = 100  # more than float64 can tell apart
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from kernels.risk import _portfolio as check
+from kernels import checks as check
 from kernels.risk.exposure import Breach, BreachKind
 
 MIN_OBSERVATIONS: Final = 3  # two points always lie on a line

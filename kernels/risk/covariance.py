@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kernels.risk._series import MOMENTS_LEAST, checked_series, checked_tail
-from kernels.risk.tails import TailRisk, elliptical_risk
+from kernels import checks as check
+from kernels.risk.tails import MOMENTS_LEAST, TailRisk, checked_tail, elliptical_risk
 from kernels.risk.var import historical_risk
 
 
@@ -29,27 +29,6 @@ class Contributions(NamedTuple):
     component_es: np.ndarray  # float64[N]
 
 
-def checked_matrix(name: str, values: Any, least_rows: int = 1) -> np.ndarray:
-    """Return a finite float64[T, N] with N >= 1; ValueError names the matrix otherwise."""
-    matrix = np.asarray(values, np.float64)
-    if matrix.ndim != 2 or matrix.shape[0] < least_rows or matrix.shape[1] < 1:
-        raise ValueError(f"{name} has shape {list(matrix.shape)}, expected [T, N] with T >= {least_rows}, N >= 1")
-    if not np.isfinite(matrix).all():
-        raise ValueError(f"{name} holds {int((~np.isfinite(matrix)).sum())} values that are not finite")
-    return matrix
-
-
-def checked_covariance(covariance: Any) -> np.ndarray:
-    """Return float64[N, N], symmetric to rounding, diagonal at least 0; ValueError otherwise."""
-    matrix = checked_matrix("covariance", covariance)
-    largest = float(np.abs(matrix).max())
-    if matrix.shape[0] != matrix.shape[1] or np.abs(matrix - matrix.T).max() > 1e-10 * largest:
-        raise ValueError(f"covariance has shape {list(matrix.shape)}, expected [N, N], the same across its diagonal")
-    if (np.diag(matrix) < 0).any():
-        raise ValueError("covariance holds a variance below 0")
-    return matrix
-
-
 def ledoit_wolf(returns: Any) -> Shrunk:
     """Return (1-d) S + d m I with S the covariance (divisor T), m its mean variance, d of least expected error.
 
@@ -58,7 +37,7 @@ def ledoit_wolf(returns: Any) -> Shrunk:
     Source: Ledoit, Wolf (2004), A well-conditioned estimator for large-dimensional covariance matrices, J. Multivariate
     Analysis 88(2).
     """
-    matrix = checked_matrix("returns", returns, MOMENTS_LEAST)
+    matrix = check.matrix("returns", returns, MOMENTS_LEAST)
     still = np.flatnonzero(np.ptp(matrix, axis=0) == 0)
     if len(still):
         raise ValueError(f"returns of asset {still[0]} never move, so their covariance says nothing")
@@ -98,11 +77,10 @@ def elliptical_contributions(
 
 def checked_portfolio(exposures: Any, covariance: Any, mean: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return exposures, covariance and mean of as many assets; ValueError otherwise."""
-    matrix = checked_covariance(covariance)
-    weights = checked_series("exposures", exposures)
-    drift = np.zeros(len(matrix)) if mean is None else checked_series("mean", mean)
-    if len(weights) != len(matrix) or len(drift) != len(matrix):
-        raise ValueError(f"covariance is of {len(matrix)} assets, exposures of {len(weights)}, mean of {len(drift)}")
+    matrix = check.covariance("covariance", covariance)
+    weights = check.vector("exposures", exposures)
+    drift = np.zeros(len(matrix)) if mean is None else check.vector("mean", mean)
+    check.same_length(covariance=matrix, exposures=weights, mean=drift)
     return weights, matrix, drift
 
 
@@ -112,7 +90,7 @@ def scenario_component_es(pnl: Any, tail_frac: float) -> np.ndarray:
     pnl: float64[S, N] by scenario and asset, its rows' sums the portfolio's P&L. The components sum to its historical
     ES. ValueError as `historical_risk`.
     """
-    matrix = checked_matrix("pnl", pnl)
+    matrix = check.matrix("pnl", pnl)
     total = matrix.sum(axis=1)
     historical_risk(total, checked_tail(tail_frac))  # refuses too few scenarios
     return -matrix[total <= np.quantile(total, tail_frac)].mean(axis=0)

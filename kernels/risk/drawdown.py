@@ -12,7 +12,7 @@ Equity that is refused (below 0, not whole) is no reason to go on: the caller ha
 from enum import IntFlag
 from typing import Final, NamedTuple
 
-from kernels.risk import _portfolio as check
+from kernels import checks as check
 
 HOUR_NS: Final = 3_600 * 10**9
 DAY_NS: Final = 24 * HOUR_NS

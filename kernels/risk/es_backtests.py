@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from scipy import special, stats
 
-from kernels.risk._series import checked_count, checked_series, checked_tail
+from kernels import checks as check
 from kernels.risk.backtests import find_exceedances
-from kernels.risk.tails import standard_es
+from kernels.risk.tails import checked_tail, standard_es
 
 _RUNS_A_BLOCK: Final = 50_000  # bounds the memory of a simulation
 LEAST_EXCEEDANCES: Final = 2  # a standard error needs two
@@ -38,9 +38,8 @@ class ResidualTest(NamedTuple):
 def _tail_losses(pnl: Any, var: Any, es: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return exceedances bool[T], and of those days alone P&L and ES."""
     hits = find_exceedances(pnl, var)
-    gains, limits, shortfalls = np.asarray(pnl, np.float64), np.asarray(var, np.float64), checked_series("es", es)
-    if len(shortfalls) != len(gains):
-        raise ValueError(f"es has {len(shortfalls)} observations and pnl {len(gains)}, expected as many")
+    gains, limits, shortfalls = np.asarray(pnl, np.float64), np.asarray(var, np.float64), check.vector("es", es)
+    check.same_length(pnl=gains, es=shortfalls)
     if (shortfalls <= 0).any() or (shortfalls < limits).any():
         raise ValueError("es holds a value that is not positive or below its VaR, expected ES as positive losses")
     return hits, gains[hits], shortfalls[hits]
@@ -66,8 +65,8 @@ def simulate_acerbi_szekely(
     Days outside the tail add nothing, so that only exceedances are drawn: their number is binomial, each one the
     quantile at tail_frac times a uniform number. Z1 is NaN in runs without one. Cost: runs x T x tail_frac quantiles.
     """
-    total = checked_count("observations", observations, 1, 10**6)
-    count = checked_count("runs", runs, 1, 10**8)
+    total = check.whole("observations", observations, 1, 10**6)
+    count = check.whole("runs", runs, 1, 10**8)
     shortfall = standard_es(tail_frac, dof)
     rng = np.random.Generator(np.random.Philox(seed))
     first, second = np.full(count, np.nan), np.empty(count)
@@ -115,7 +114,7 @@ def exceedance_residuals(pnl: Any, var: Any, es: Any, volatility: Any) -> Residu
     J. Empirical Finance 7, section 4.2.
     """
     hits, gains, shortfalls = _tail_losses(pnl, var, es)
-    scale = checked_series("volatility", volatility)
+    scale = check.vector("volatility", volatility)
     if len(scale) != len(hits) or (scale <= 0).any():
         raise ValueError(f"volatility has {len(scale)} values, expected {len(hits)} above 0")
     residuals = gains + shortfalls

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from kernels.risk import _portfolio as check
+from kernels import checks as check
 
 
 class BreachKind(IntEnum):

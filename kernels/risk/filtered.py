@@ -9,10 +9,11 @@ Futures Markets 19; Bollerslev (1986); J.P. Morgan (1996), RiskMetrics technical
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 from scipy import optimize
 
-from kernels.risk._series import checked_count, checked_series
+from kernels import checks as check
+from kernels.lob.philox import philox4x32
 from kernels.risk.tails import TailRisk
 from kernels.risk.var import checked_moving, historical_risk
 
@@ -52,16 +53,21 @@ def _variances(squares, first, omega, alpha, beta):
     return out
 
 
-@njit(nogil=True, cache=True)
-def _path_sums(residuals, picks, variance, mean, omega, alpha, beta):
-    """Return float64[P] summed returns over picks int64[P, H] of residuals."""
-    out = np.zeros(len(picks))
-    for path in range(len(picks)):
-        now = variance
-        for day in range(picks.shape[1]):
-            shock = np.sqrt(now) * residuals[picks[path, day]]
-            out[path] += mean + shock
-            now = omega + alpha * shock * shock + beta * now
+@njit(nogil=True, parallel=True, cache=True)
+def _path_sums(residuals, count, days, variance, mean, omega, alpha, beta, key_0, key_1):
+    """Return float64[count] summed returns; day d of path p draws residual floor(u T), u word d mod 4 of Philox."""
+    out = np.empty(count)
+    total = np.uint64(len(residuals))
+    for path in prange(count):
+        now, summed = variance, 0.0
+        for block in range((days + 3) // 4):
+            words = philox4x32(key_0, key_1, path, block)
+            for place in range(min(4, days - 4 * block)):
+                pick = (np.uint64(words[place]) * total) >> np.uint64(32)
+                shock = np.sqrt(now) * residuals[pick]
+                summed += mean + shock
+                now = omega + alpha * shock * shock + beta * now
+        out[path] = summed
     return out
 
 
@@ -76,7 +82,7 @@ def apply_filter(returns: Any, garch: Garch) -> Filtered:
 
     returns: float64[T], T >= 100.
     """
-    series = checked_series("returns", returns, EWMA_LEAST)
+    series = check.vector("returns", returns, least=EWMA_LEAST)
     checked_moving("returns", series)
     if not np.isfinite(garch).all() or min(garch.omega, garch.alpha, garch.beta) < 0 or garch.alpha + garch.beta > 1:
         raise ValueError(f"garch is {garch}, expected finite, none but the mean below 0, alpha + beta at most 1")
@@ -113,7 +119,7 @@ def fit_garch(returns: Any) -> Filtered:
     returns: float64[T], T >= 250. ValueError where the search does not converge or no variance stays: alpha + beta
     below 1 is part of the search.
     """
-    series = checked_series("returns", returns, GARCH_LEAST)
+    series = check.vector("returns", returns, least=GARCH_LEAST)
     unit = checked_moving("returns", series)
     scaled = series / unit
     before = _backcast((scaled - scaled.mean()) ** 2)
@@ -144,14 +150,18 @@ def filtered_risk(filtered: Filtered, tail_frac: float) -> TailRisk:
 def filtered_path_risk(filtered: Filtered, tail_frac: float, horizon: int, paths: int, seed: int) -> TailRisk:
     """Return VaR and ES of the sum of the next `horizon` returns, over bootstrapped paths of residuals.
 
-    Each day draws a residual with replacement and moves the variance on. Memory 8 x paths x horizon bytes.
+    Each day draws a residual with replacement and moves the variance on. Memory 8 x paths bytes.
     """
     return historical_risk(filtered_paths(filtered, horizon, paths, seed), tail_frac)
 
 
 def filtered_paths(filtered: Filtered, horizon: int, paths: int, seed: int) -> np.ndarray:
-    """Return float64[paths] sums of the next `horizon` returns, the same for the same seed."""
-    days, count = checked_count("horizon", horizon, 1, 10_000), checked_count("paths", paths, 1, 10**8)
-    rng = np.random.Generator(np.random.Philox(seed))
-    picks = rng.integers(0, len(filtered.residuals), (count, days))
-    return _path_sums(filtered.residuals, picks, filtered.next_volatility**2, *filtered.garch)
+    """Return float64[paths] sums of the next `horizon` returns.
+
+    Counter-based: Philox 4x32-7 at key = seed, counter = (path, day div 4), so that a path is the same whatever the
+    number of paths, threads and the machine. No residual is likelier than another by more than T / 2^32.
+    """
+    days, count = check.whole("horizon", horizon, 1, 10_000), check.whole("paths", paths, 1, 10**8)
+    whole = check.whole("seed", seed, 0, 2**64 - 1)
+    variance, garch = filtered.next_volatility**2, filtered.garch
+    return _path_sums(filtered.residuals, count, days, variance, *garch, whole & 0xFFFFFFFF, whole >> 32)

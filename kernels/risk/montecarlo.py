@@ -3,7 +3,8 @@
 Returns are mean + m_s L z_s, L the lower Cholesky factor of the covariance, m_s = sqrt((dof-2)/chi2_dof), 1 for the
 normal. Random numbers are counter-based: z of scenario s, asset n is the normal quantile of word n mod 4 of Philox
 4x32-7 at key = seed, counter = (s, n div 4), so that a scenario can be drawn again alone and no result depends on the
-number of threads. Uniform numbers have 32 bits: no |z| is above 6.4. S x N numbers are never held at once.
+number of threads. Uniform numbers have 32 bits: no |z| is above 6.4. S x N numbers are never held at once: chunks
+of 1 MB pass from the draw through the product with L to the P&L while they are in a core's cache, one chunk a thread.
 Source: Glasserman (2004), Monte Carlo methods in financial engineering, sections 2.3 and 9.3; Wichura (1988), Algorithm
 AS 241, Applied Statistics 37(3), PPND7, for the normal quantile to 7 digits.
 """
@@ -15,15 +16,15 @@ import numpy as np
 from numba import njit, prange
 from scipy import special
 
+from kernels import checks as check
 from kernels.lob.philox import philox4x32, philox4x32_numpy
-from kernels.risk._series import checked_count, checked_series, checked_tail_series
+from kernels.risk._chunks import chunk_rows, for_each_chunk
 from kernels.risk.covariance import checked_portfolio
-from kernels.risk.tails import unit_scale
+from kernels.risk.tails import checked_tail_series, unit_scale
 
-CHUNK: Final = 4096  # scenarios held at once: with 500 assets 16 MB; smaller ones cost more in starting threads
 MAX_SCENARIOS: Final = 2**31
-_COLUMNS: Final = 128  # of a product with the factor: what is above its diagonal is left out
-_MIX_BLOCK: Final = 2**31  # counter of the chi-squared number, above every asset's
+_COLUMNS: Final = 64  # of a product with the factor: what is above its diagonal is left out
+MIX_BLOCK: Final = 2**31  # counter of the chi-squared number, above every asset's
 _UNIT: Final = 1.0 / 2**32
 
 Revalue = Callable[[np.ndarray], np.ndarray]  # float64[C, N] returns -> float64[C, N] P&L by asset
@@ -47,8 +48,8 @@ def make_scenarios(covariance: Any, count: int, seed: int, mean: Any = None, dof
     """
     unit_scale(dof)
     _, matrix, drift = checked_portfolio(np.zeros(len(np.atleast_1d(covariance))), covariance, mean)
-    checked_count("count", count, 1, MAX_SCENARIOS)
-    checked_count("seed", seed, 0, 2**64 - 1)
+    check.whole("count", count, 1, MAX_SCENARIOS)
+    check.whole("seed", seed, 0, 2**64 - 1)
     try:
         factor = np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:
@@ -85,11 +86,11 @@ def _project(weights, count, key_0, key_1):
     return out
 
 
-@njit(nogil=True, parallel=True, cache=True)
+@njit(nogil=True, cache=True)
 def _fill(rows, mix, assets, key_0, key_1):
     """Return m_s z_s float64[C, assets] of the scenarios rows int64[C], mix m float64[C]."""
     out = np.empty((len(rows), assets))
-    for c in prange(len(rows)):
+    for c in range(len(rows)):
         for block in range((assets + 3) // 4):
             w0, w1, w2, w3 = philox4x32(key_0, key_1, rows[c], block)
             n = 4 * block
@@ -112,7 +113,7 @@ def _mix(scenarios: Scenarios, rows: np.ndarray) -> np.ndarray:
     if scenarios.dof is None:
         return np.ones(len(rows))
     counter = np.zeros((len(rows), 4), np.uint32)
-    counter[:, 0], counter[:, 1] = rows, _MIX_BLOCK
+    counter[:, 0], counter[:, 1] = rows, MIX_BLOCK
     words = philox4x32_numpy(_key(scenarios.seed), counter)[:, 0]
     chi_squared = 2.0 * special.gammaincinv(scenarios.dof / 2, (words + 0.5) * _UNIT)
     return np.sqrt((scenarios.dof - 2.0) / chi_squared)
@@ -121,15 +122,26 @@ def _mix(scenarios: Scenarios, rows: np.ndarray) -> np.ndarray:
 def draw_returns(scenarios: Scenarios, rows: np.ndarray) -> np.ndarray:
     """Return float64[C, N] returns of the scenarios rows int64[C], each in 0..count-1.
 
-    Cost: C x N random numbers on all numba threads, and one C x N x N matrix product of BLAS.
+    Cost: C x N random numbers and a C x N x N/2 matrix product, on as many threads as numba has.
     """
     wanted = np.asarray(rows)
     if wanted.ndim != 1 or wanted.dtype.kind not in "iu" or not len(wanted):
         raise ValueError(f"rows is {wanted.dtype}{list(wanted.shape)}, expected whole numbers [C], C >= 1")
     if wanted.min() < 0 or wanted.max() >= scenarios.count:
         raise ValueError(f"rows are {wanted.min()}..{wanted.max()}, expected 0..{scenarios.count - 1}")
+    out = np.empty((len(wanted), len(scenarios.mean)))
+
+    def work(chunk: slice) -> None:
+        out[chunk] = _draw(scenarios, wanted[chunk])
+
+    for_each_chunk(len(wanted), chunk_rows(len(scenarios.mean)), work)
+    return out
+
+
+def _draw(scenarios: Scenarios, rows: np.ndarray) -> np.ndarray:
+    """Return float64[C, N] returns on the calling thread."""
     assets = len(scenarios.mean)
-    normal = _fill(wanted.astype(np.int64), _mix(scenarios, wanted), assets, *_key(scenarios.seed))
+    normal = _fill(rows.astype(np.int64), _mix(scenarios, rows), assets, *_key(scenarios.seed))
     out = np.empty_like(normal)
     for start in range(0, assets, _COLUMNS):
         stop = min(start + _COLUMNS, assets)
@@ -156,19 +168,23 @@ def linear_pnl(scenarios: Scenarios, exposures: Any) -> np.ndarray:
     exposures w: float64[N]. w'(L z) = (L'w)'z holds for linear portfolios only; others need `revalued_pnl`. Bit for bit
     the same on any number of threads. ValueError where exposures are not finite or not N.
     """
-    weights = checked_series("exposures", exposures)
+    projected, mean = projected_weights(scenarios, exposures)
+    normal = _project(projected, scenarios.count, *_key(scenarios.seed))
+    return mean + normal * _mix(scenarios, np.arange(scenarios.count))
+
+
+def projected_weights(scenarios: Scenarios, exposures: Any) -> tuple[np.ndarray, float]:
+    """Return L'w, padded by 0 to whole Philox blocks float64[4 B], and w'mean; ValueError as `linear_pnl`."""
     assets = len(scenarios.mean)
-    if len(weights) != assets:
-        raise ValueError(f"exposures has {len(weights)} assets, expected {assets}")
+    weights = check.vector("exposures", exposures, assets)
     projected = np.zeros(4 * ((assets + 3) // 4))
     projected[:assets] = scenarios.factor.T @ weights
-    normal = _project(projected, scenarios.count, *_key(scenarios.seed))
-    return float(weights @ scenarios.mean) + normal * _mix(scenarios, np.arange(scenarios.count))
+    return projected, float(weights @ scenarios.mean)
 
 
 def _revalue_rows(scenarios: Scenarios, revalue: Revalue, rows: np.ndarray) -> np.ndarray:
     """Return float64[C, N] P&L by asset; ValueError where revalue returns another shape."""
-    pnl = np.asarray(revalue(draw_returns(scenarios, rows)), np.float64)
+    pnl = np.asarray(revalue(_draw(scenarios, rows)), np.float64)
     if pnl.shape != (len(rows), len(scenarios.mean)):
         raise ValueError(f"revalue gave {list(pnl.shape)}, expected P&L [{len(rows)}, {len(scenarios.mean)}]")
     return pnl
@@ -177,14 +193,17 @@ def _revalue_rows(scenarios: Scenarios, revalue: Revalue, rows: np.ndarray) -> n
 def revalued_pnl(scenarios: Scenarios, revalue: Revalue) -> np.ndarray:
     """Return float64[S] P&L of any portfolio: revalue maps returns float64[C, N] to P&L by asset float64[C, N].
 
-    Memory: a few CHUNK x N arrays and S numbers. The random numbers are `linear_pnl`'s, so that both give the same
-    scenarios; sums follow BLAS, bit for bit the same on any number of numba threads.
+    revalue is called from several threads at once, each with an array of its own, and must not start numba's parallel
+    kernels. Memory: a few MB a thread and S numbers. The random numbers are `linear_pnl`'s, so that both give the same
+    scenarios; each chunk is one BLAS thread's, so that the bits are the same on any number of threads.
     """
     out = np.empty(scenarios.count)
-    for start in range(0, scenarios.count, CHUNK):
-        rows = np.arange(start, min(start + CHUNK, scenarios.count))
-        out[rows] = _revalue_rows(scenarios, revalue, rows).sum(axis=1)
-    return checked_series("pnl of revalue", out)  # a sum is finite only where all its parts are
+
+    def work(chunk: slice) -> None:
+        out[chunk] = _revalue_rows(scenarios, revalue, np.arange(chunk.start, chunk.stop)).sum(axis=1)
+
+    for_each_chunk(scenarios.count, chunk_rows(len(scenarios.mean)), work)
+    return check.vector("pnl of revalue", out)  # a sum is finite only where all its parts are
 
 
 def component_es(scenarios: Scenarios, pnl: Any, revalue: Revalue, tail_frac: float) -> np.ndarray:
@@ -193,16 +212,18 @@ def component_es(scenarios: Scenarios, pnl: Any, revalue: Revalue, tail_frac: fl
     Only the tail's scenarios are drawn again. pnl: of `linear_pnl` or `revalued_pnl` of the same scenarios, revalue as
     there. ValueError where pnl is not of these scenarios.
     """
-    series = checked_tail_series("pnl", pnl, tail_frac)
-    if len(series) != scenarios.count:
-        raise ValueError(f"pnl has {len(series)} scenarios, expected {scenarios.count}")
+    checked_tail_series("pnl", pnl, tail_frac)
+    series = check.vector("pnl", pnl, scenarios.count)
     tail = np.flatnonzero(series <= np.quantile(series, tail_frac))
-    sums, parts = np.empty(len(tail)), np.zeros(len(scenarios.mean))
-    for start in range(0, len(tail), CHUNK):
-        rows = tail[start : start + CHUNK]
-        drawn = _revalue_rows(scenarios, revalue, rows)
-        sums[start : start + len(rows)] = drawn.sum(axis=1)
-        parts -= drawn.sum(axis=0)
+    sums, size = np.empty(len(tail)), chunk_rows(len(scenarios.mean))
+    parts = np.zeros((-(-len(tail) // size), len(scenarios.mean)))
+
+    def work(chunk: slice) -> None:
+        drawn = _revalue_rows(scenarios, revalue, tail[chunk])
+        sums[chunk] = drawn.sum(axis=1)
+        parts[chunk.start // size] = -drawn.sum(axis=0)
+
+    for_each_chunk(len(tail), size, work)
     if not np.allclose(sums, series[tail], rtol=1e-6, atol=1e-9 * float(np.abs(series).max())):
         raise ValueError("pnl is not what revalue gives in these scenarios, expected both of one seed and law")
-    return parts / len(tail)
+    return parts.sum(axis=0) / len(tail)

@@ -22,7 +22,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial.distance import pdist
 
-from kernels.risk import _portfolio as check
+from kernels import checks as check
 
 MAX_STEPS: Final = 2_000
 FULL_STEP: Final = 0.3  # decrement below which whole Newton steps converge quadratically: (3 - sqrt 5) / 2 = 0.38

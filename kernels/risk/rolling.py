@@ -9,12 +9,12 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from kernels import checks as check
 from kernels.risk import backtests as bt
 from kernels.risk import es_backtests as es
 from kernels.risk import filtered as fs
 from kernels.risk import var as vr
-from kernels.risk._series import checked_count, checked_series, checked_tail_series
-from kernels.risk.tails import TailRisk
+from kernels.risk.tails import TailRisk, checked_tail_series
 
 LEAST_JUDGED: Final = 250  # days of forecasts that a verdict needs
 
@@ -30,6 +30,8 @@ class RollingRow(NamedTuple):
     refused: int
     coverage: bt.Coverage | None  # None where fewer than 250 days were forecast
     shortfall: es.AcerbiSzekely | None
+    light: bt.TrafficLight | None = None  # of the last 250 days judged
+    zones: tuple[int, int, int] | None = None  # stretches of 250 days that are green, yellow and red
 
     def passes(self, size_frac: float = 0.05) -> bool:
         """Return whether it forecast every day and no test of Kupiec and Christoffersen rejects at that size."""
@@ -64,11 +66,12 @@ def rolling_forecasts(
 ) -> np.ndarray:
     """Return float64[T - window, 2] VaR and ES of the days from `window` on, NaN where the method refuses.
 
-    A fit that is refused is tried again on the next day. ValueError where returns are not finite or no longer than the
+    A VaR below 0, or an ES that is not positive or below its VaR, is no loss to be judged by, and counts as refused. A
+    fit that is refused is tried again on the next day. ValueError where returns are not finite or no longer than the
     window.
     """
-    series = checked_series("returns", returns, checked_count("window", window, 1, 10**7) + 1)
-    checked_count("refit_days", refit_days, 1, 10**7)
+    series = check.vector("returns", returns, least=check.whole("window", window, 1, 10**7) + 1)
+    check.whole("refit_days", refit_days, 1, 10**7)
     out = np.full((len(series) - window, 2), np.nan)
     forecast, fitted = None, 0
     for day in range(len(out)):
@@ -77,7 +80,9 @@ def rolling_forecasts(
             if forecast is None or day - fitted >= refit_days:
                 forecast, fitted = None, day
                 forecast = make_forecast(history, tail_frac)
-            out[day] = forecast(history)
+            risk = forecast(history)
+            if risk.var >= 0 and risk.es > 0 and risk.es >= risk.var:
+                out[day] = risk
         except ValueError:  # the method refuses this history: no number
             continue
     return out
@@ -94,22 +99,35 @@ def rolling_backtest(
 
     returns: float64[T] per period, T >= window + 250, window at least 250 and 1/tail_frac. ValueError otherwise.
     """
-    least = checked_count("window", window, fs.GARCH_LEAST, 10**7)
-    series = checked_series("returns", returns, least + LEAST_JUDGED)
+    least = check.whole("window", window, fs.GARCH_LEAST, 10**7)
+    series = check.vector("returns", returns, least=least + LEAST_JUDGED)
     checked_tail_series("returns of a window", series[:window], tail_frac)
     rows = []
     for name, make_forecast in (METHODS if methods is None else methods).items():
         forecasts = rolling_forecasts(series, make_forecast, tail_frac, window, refit_days)
-        answered = ~np.isnan(forecasts[:, 0])
-        rows.append(_judge(name, series[window:], forecasts, answered, tail_frac))
+        rows.append(judge_forecasts(name, series[window:], forecasts, tail_frac))
     return rows
 
 
-def _judge(name: str, pnl: np.ndarray, forecasts: np.ndarray, answered: np.ndarray, tail_frac: float) -> RollingRow:
-    """Return the row of a method from the days that it answered."""
+def judge_forecasts(method: str, pnl: Any, forecasts: np.ndarray, tail_frac: float) -> RollingRow:
+    """Return the row of a method from the days that it answered.
+
+    pnl: float64[T]; forecasts: float64[T, 2] VaR and ES, as `rolling_forecasts` returns them, NaN where it refused.
+    ValueError where the lengths differ, or a forecast is no positive loss.
+    """
+    series = check.vector("pnl", pnl, len(forecasts))
+    answered = ~np.isnan(forecasts[:, 0])
     days, refused = int(answered.sum()), int((~answered).sum())
     if days < LEAST_JUDGED:
-        return RollingRow(name, days, refused, None, None)
-    judged, (var, shortfall) = pnl[answered], forecasts[answered].T
-    coverage = bt.christoffersen(bt.find_exceedances(judged, var), tail_frac)
-    return RollingRow(name, days, refused, coverage, es.acerbi_szekely(judged, var, shortfall, tail_frac))
+        return RollingRow(method, days, refused, None, None)
+    judged, (var, shortfall) = series[answered], forecasts[answered].T
+    hits = bt.find_exceedances(judged, var)
+    return RollingRow(
+        method,
+        days,
+        refused,
+        bt.christoffersen(hits, tail_frac),
+        es.acerbi_szekely(judged, var, shortfall, tail_frac),
+        bt.basel_traffic_light(int(hits[-LEAST_JUDGED:].sum()), LEAST_JUDGED, tail_frac),
+        bt.count_zones(hits, tail_frac, LEAST_JUDGED),
+    )

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from kernels.risk import _portfolio as check
+from kernels import checks as check
 from kernels.risk.caps import Caps, project_into, scale_into
 
 MAX_CONDITION: Final = 1e12  # Sigma^-1 mu has lost all but four digits beyond

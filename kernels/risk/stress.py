@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kernels.risk import _portfolio as check
+from kernels import checks as check
 from kernels.risk.exposure import position_value
 
 

@@ -3,12 +3,27 @@
 Source: McNeil, Frey, Embrechts (2015), Quantitative Risk Management, 2nd ed., examples 2.11, 2.14 and 2.15.
 """
 
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from kernels.risk._series import checked_tail
+from kernels import checks as check
+
+MOMENTS_LEAST: Final = 30  # observations below which a variance or a fit is not worth a limit
+
+
+def checked_tail(tail_frac: float) -> float:
+    """Return the probability of the loss tail; ValueError unless it is above 0 and below one half."""
+    if not 0.0 < tail_frac < 0.5:
+        raise ValueError(f"tail_frac is {tail_frac}, expected a probability above 0 and below 0.5, 0.01 for VaR 99 %")
+    return float(tail_frac)
+
+
+def checked_tail_series(name: str, values: Any, tail_frac: float) -> np.ndarray:
+    """Return float64[T] whose tail holds at least one observation, T * tail_frac >= 1; else ValueError."""
+    least = int(np.ceil(1.0 / checked_tail(tail_frac) - 1e-9))
+    return check.vector(name, values, least=max(least, MOMENTS_LEAST))
 
 
 def checked_dof(dof: float | None) -> float | None:

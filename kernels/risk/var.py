@@ -11,8 +11,16 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from scipy import optimize, special, stats
 
-from kernels.risk._series import MOMENTS_LEAST, checked_series, checked_tail, checked_tail_series
-from kernels.risk.tails import TailRisk, elliptical_risk, standard_es, standard_var
+from kernels import checks as check
+from kernels.risk.tails import (
+    MOMENTS_LEAST,
+    TailRisk,
+    checked_tail,
+    checked_tail_series,
+    elliptical_risk,
+    standard_es,
+    standard_var,
+)
 
 _DOF_RANGE: Final = (1.05, 1e4)  # below, the ES is all tail; above, the law is normal to four digits
 _STILL: Final = 1e-12  # of the largest value: rounding, no movement
@@ -62,7 +70,7 @@ def fit_student(pnl: Any) -> StudentFit:
 
     ValueError where the search does not converge, or wants a smaller dof, whose ES does not exist or is all tail.
     """
-    series = checked_series("pnl", pnl, MOMENTS_LEAST)
+    series = check.vector("pnl", pnl, least=MOMENTS_LEAST)
     deviation = checked_moving("pnl", series)
     low, middle, high = (float(value) for value in np.quantile(series, (0.25, 0.5, 0.75)))
     unit = (high - low) / 1.35 or deviation  # quartiles: a deviation may be one outlier

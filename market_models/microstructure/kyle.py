@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from market_models.microstructure.checks import positive_series, series, whole_number
+from kernels import checks as check
 from market_models.microstructure.price_impact import Regression, regress
 
 
@@ -31,14 +31,15 @@ class Auctions(NamedTuple):
 
 def kyle_equilibrium(value_std: float, noise_lots_std: float) -> Equilibrium:
     """Return the equilibrium of an auction of a value with `value_std` and noise traders of `noise_lots_std` lots."""
-    v, u = positive_series("value_std and noise_lots_std", [value_std, noise_lots_std]).tolist()
+    v = check.number("value_std", value_std, 0, open_low=True)
+    u = check.number("noise_lots_std", noise_lots_std, 0, open_low=True)
     return Equilibrium(v / (2 * u), u / v, v * u / 2, v * v / 2)
 
 
 def simulate_auctions(value_std: float, noise_lots_std: float, count: int, seed: int) -> Auctions:
     """Draw `count` auctions played in equilibrium."""
     rule = kyle_equilibrium(value_std, noise_lots_std)
-    normal = np.random.default_rng(seed).standard_normal((2, whole_number("count", count, 1)))
+    normal = np.random.default_rng(seed).standard_normal((2, check.whole("count", count, 1)))
     value, noise = value_std * normal[0], noise_lots_std * normal[1]
     insider = rule.aggressiveness * value
     return Auctions(value, insider, insider + noise, rule.impact * (insider + noise))
@@ -46,5 +47,5 @@ def simulate_auctions(value_std: float, noise_lots_std: float, count: int, seed:
 
 def kyle_lambda(price_change: Any, signed_lots: Any, *, newey_west_lags: int | None = None) -> Regression:
     """Fit price change = intercept + `lambda` * signed lots over N equal intervals; see `regress` for the errors."""
-    columns = {"lambda": series("signed_lots", signed_lots)}
-    return regress(series("price_change", price_change), columns, newey_west_lags=newey_west_lags)
+    columns = {"lambda": check.vector("signed_lots", signed_lots)}
+    return regress(check.vector("price_change", price_change), columns, newey_west_lags=newey_west_lags)

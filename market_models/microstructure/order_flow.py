@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kernels import checks as check
 from kernels.lob.spec import BUY, SELL
 from market_models.datasets.recording import HIDDEN_EXECUTION, VISIBLE_EXECUTION, Recording
-from market_models.microstructure.checks import same_length, whole_number
 
 NS_PER_S = 1_000_000_000
 
@@ -35,7 +35,7 @@ def order_flow_terms(bid_tick: Any, bid_lots: Any, ask_tick: Any, ask_lots: Any)
     """
     pb, qb = _whole("bid_tick", bid_tick), _sizes("bid_lots", bid_lots)
     pa, qa = _whole("ask_tick", ask_tick), _sizes("ask_lots", ask_lots)
-    out = np.zeros(same_length(bid_tick=pb, bid_lots=qb, ask_tick=pa, ask_lots=qa), np.int64)
+    out = np.zeros(check.same_length(bid_tick=pb, bid_lots=qb, ask_tick=pa, ask_lots=qa), np.int64)
     bid = (pb[1:] >= pb[:-1]) * qb[1:] - (pb[1:] <= pb[:-1]) * qb[:-1]
     ask = (pa[1:] <= pa[:-1]) * qa[1:] - (pa[1:] >= pa[:-1]) * qa[:-1]
     out[1:] = bid - ask
@@ -59,7 +59,7 @@ def bin_flow(recording: Recording, from_s: float, to_s: float, bin_s: float = 10
     nothing was recorded before, from the first mid recorded. ValueError where the window holds no whole bin or no row.
     """
     start, width = round(from_s * NS_PER_S), round(bin_s * NS_PER_S)
-    whole_number("bin_s in nanoseconds", width, 1)
+    check.whole("bin_s in nanoseconds", width, 1)
     count = (round(to_s * NS_PER_S) - start) // width
     at = recording.time_total_ns
     first, past = (int(i) for i in np.searchsorted(at, (start, start + count * width)))

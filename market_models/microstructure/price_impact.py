@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from market_models.microstructure.checks import positive_series, same_length, series, whole_number
+from kernels import checks as check
 from market_models.microstructure.order_flow import FlowBins
 
 INTERCEPT = "intercept"
@@ -40,11 +40,11 @@ def regress(target: Any, regressors: Mapping[str, Any], *, newey_west_lags: int 
     robust to heteroskedasticity and to autocorrelation up to that lag (Bartlett weights, no small-sample factor).
     ValueError where the columns do not determine the coefficients.
     """
-    y = series("target", target, at_least=len(regressors) + 2)
-    columns = {name: series(name, values) for name, values in regressors.items()}
+    y = check.vector("target", target, least=len(regressors) + 2)
+    columns = {name: check.vector(name, values) for name, values in regressors.items()}
     if not columns or INTERCEPT in columns:
         raise ValueError(f"regressors are {list(columns)}, name at least one and none of them {INTERCEPT!r}")
-    same_length(target=y, **columns)
+    check.same_length(target=y, **columns)
     design = np.column_stack([np.ones(len(y)), *columns.values()])
     if np.linalg.matrix_rank(design / np.maximum(np.abs(design).max(0), 1e-300)) < design.shape[1]:
         raise ValueError(f"regressors {list(columns)} are constant or depend on each other: no single fit")
@@ -65,7 +65,7 @@ def _covariance(design: np.ndarray, r_inverse: np.ndarray, residual: np.ndarray,
     bread = r_inverse @ r_inverse.T
     if lags is None:
         return bread * float(residual @ residual) / (len(residual) - design.shape[1])
-    whole_number("newey_west_lags", lags, 0)
+    check.whole("newey_west_lags", lags, 0)
     score = design * residual[:, None]
     meat = score.T @ score
     for lag in range(1, min(lags, len(score) - 1) + 1):
@@ -98,7 +98,7 @@ def _window(bins: FlowBins, rows: slice) -> dict[str, Regression]:
 def window_depth_lots(bins: FlowBins, window_s: float = 1800.0) -> np.ndarray:
     """Return the mean depth at the touch of each window of `impact_regressions`, float64[W] lots."""
     width = round(window_s * 1e9) // bins.bin_ns
-    whole = len(bins.depth_lots) // whole_number("window_s in bins", width, 1)
+    whole = len(bins.depth_lots) // check.whole("window_s in bins", width, 1)
     return bins.depth_lots[: whole * width].reshape(whole, width).mean(1)
 
 
@@ -107,8 +107,8 @@ def depth_relation(slope: Any, depth_lots: Any) -> DepthRelation:
 
     The stylised book of the paper, with the same D lots at every level, has scale 1/2 and exponent 1.
     """
-    y = np.log(positive_series("slope", slope, at_least=3))
-    fitted = regress(y, {"depth": np.log(positive_series("depth_lots", depth_lots))})
+    y = np.log(check.positive("slope", slope, least=3))
+    fitted = regress(y, {"depth": np.log(check.positive("depth_lots", depth_lots))})
     error = fitted.standard_errors["depth"]
     scale, exponent = np.exp(fitted.coefficients[INTERCEPT]), -fitted.coefficients["depth"]
     return DepthRelation(float(scale), exponent, error, fitted.r2_frac)

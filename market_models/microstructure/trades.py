@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from market_models.microstructure.checks import positive_series, same_length, series, whole_number
+from kernels import checks as check
 
 
 def tick_rule_signs(price: Any) -> np.ndarray:
     """Return int8[N]: 1 after a rise, -1 after a fall, where it stays as the trade before; 0 before any change."""
-    p = series("price", price)
+    p = check.vector("price", price)
     return _carry(np.sign(np.diff(p, prepend=p[:1])).astype(np.int8))
 
 
@@ -21,8 +21,8 @@ def lee_ready_signs(price: Any, bid: Any, ask: Any) -> np.ndarray:
 
     ValueError where a bid is not below its ask.
     """
-    p, b, a = series("price", price), series("bid", bid), series("ask", ask)
-    same_length(price=p, bid=b, ask=a)
+    p, b, a = check.vector("price", price), check.vector("bid", bid), check.vector("ask", ask)
+    check.same_length(price=p, bid=b, ask=a)
     if (b >= a).any():
         raise ValueError(f"bid at {int(np.argmax(b >= a))} is not below its ask")
     side = np.sign(2 * p - (a + b)).astype(np.int8)
@@ -35,10 +35,10 @@ def exponential_intensity(at_s: Any, half_life_s: float) -> np.ndarray:
     I_n = k + I_n-1 exp(-k (t_n - t_n-1)), k = ln 2 / half-life: of a Poisson stream of rate L the mean is L + k at its
     events. Only the past enters. ValueError where time goes back.
     """
-    t = series("at_s", at_s)
+    t = check.vector("at_s", at_s)
     if (np.diff(t) < 0).any():
         raise ValueError(f"at_s goes back at {int(np.argmax(np.diff(t) < 0)) + 1}")
-    k = np.log(2) / positive_series("half_life_s", [half_life_s])[0]
+    k = np.log(2) / check.number("half_life_s", half_life_s, 0, open_low=True)
     fade = np.exp(-k * np.diff(t, prepend=t[:1]))
     out, value = np.empty(len(t)), 0.0
     for n in range(len(t)):
@@ -49,8 +49,8 @@ def exponential_intensity(at_s: Any, half_life_s: float) -> np.ndarray:
 
 def rolling_sign_frac(signs: Any, window: int) -> np.ndarray:
     """Return the mean sign of the last `window` trades at each, float64[N]; fewer at the start."""
-    s = series("signs", signs)
-    count = whole_number("window", window, 1)
+    s = check.vector("signs", signs)
+    count = check.whole("window", window, 1)
     whole = np.concatenate([[0.0], np.cumsum(s)])
     last = np.arange(1, len(s) + 1)
     first = np.maximum(last - count, 0)

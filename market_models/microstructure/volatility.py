@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from market_models.microstructure.checks import positive_series, same_length, series
+from kernels import checks as check
 
 
 class LogBars(NamedTuple):
@@ -31,8 +31,8 @@ class LogBars(NamedTuple):
 def log_bars(open_price: Any, high_price: Any, low_price: Any, close_price: Any) -> LogBars:
     """Return the logarithms of B bars of at least three; ValueError if a price is not above 0 or outside its bar."""
     named = {"open": open_price, "high": high_price, "low": low_price, "close": close_price}
-    bars = {name: positive_series(f"{name}_price", values, at_least=3) for name, values in named.items()}
-    same_length(**bars)
+    bars = {name: check.positive(f"{name}_price", values, least=3) for name, values in named.items()}
+    check.same_length(**bars)
     top, bottom = np.maximum(bars["open"], bars["close"]), np.minimum(bars["open"], bars["close"])
     bad = (bars["high"] < top) | (bars["low"] > bottom)
     if bad.any():
@@ -83,12 +83,12 @@ ESTIMATORS: dict[str, Callable[[LogBars], float]] = {
 
 def realised_variance(returns: Any) -> float:
     """Return the sum of squares of the log returns float[N], jumps included."""
-    return float((series("returns", returns) ** 2).sum())
+    return float((check.vector("returns", returns) ** 2).sum())
 
 
 def bipower_variation(returns: Any) -> float:
     """Return the part of the variance of log returns float[N] that is not jumps; N at least 2."""
-    r = np.abs(series("returns", returns, at_least=2))
+    r = np.abs(check.vector("returns", returns, least=2))
     return float(np.pi / 2 * len(r) / (len(r) - 1) * (r[1:] * r[:-1]).sum())
 
 

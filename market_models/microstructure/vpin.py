@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from market_models.microstructure.checks import positive_series, same_length, series, whole_number
+from kernels import checks as check
 
 
 class VolumeBuckets(NamedTuple):
@@ -29,11 +29,11 @@ def bulk_bought_frac(price_change: Any, sigma: Any = None) -> np.ndarray:
     `sigma` is one number or float[N]. None takes the sample's standard deviation, which looks at the whole sample:
     for a feature, give a sigma known before each bar. ValueError if it is not above 0.
     """
-    change = series("price_change", price_change, at_least=2)
+    change = check.vector("price_change", price_change, least=2)
     scale = change.std(ddof=1) if sigma is None else sigma
-    scale = positive_series("sigma", np.atleast_1d(scale))
+    scale = check.positive("sigma", np.atleast_1d(scale))
     if len(scale) > 1:
-        same_length(price_change=change, sigma=scale)
+        check.same_length(price_change=change, sigma=scale)
     return ndtr(change / scale)
 
 
@@ -43,11 +43,11 @@ def volume_buckets(lots: Any, bought_frac: Any, bucket_lots: float) -> VolumeBuc
     With true signs `bought_frac` is 1 or 0. A row's volume is split between buckets in the same proportion. The
     unfinished last bucket is left out.
     """
-    volume, share = positive_series("lots", lots), series("bought_frac", bought_frac)
-    same_length(lots=volume, bought_frac=share)
+    volume, share = check.positive("lots", lots), check.vector("bought_frac", bought_frac)
+    check.same_length(lots=volume, bought_frac=share)
     if ((share < 0) | (share > 1)).any():
         raise ValueError("bought_frac has a value outside 0..1")
-    size = positive_series("bucket_lots", [bucket_lots])[0]
+    size = check.number("bucket_lots", bucket_lots, 0, open_low=True)
     filled = np.concatenate([[0.0], np.cumsum(volume)])
     bought = np.concatenate([[0.0], np.cumsum(volume * share)])
     edges = size * np.arange(int(filled[-1] / size * (1 + 1e-12)) + 1)
@@ -61,7 +61,7 @@ def vpin(buckets: VolumeBuckets, window: int = 50) -> np.ndarray:
 
     Element i is known once bucket i + window - 1 is full. ValueError where there are fewer buckets than the window.
     """
-    count = whole_number("window", window, 1)
+    count = check.whole("window", window, 1)
     if len(buckets.bought_lots) < count:
         raise ValueError(f"{len(buckets.bought_lots)} full buckets are fewer than the window of {count}")
     imbalance = np.abs(buckets.bought_lots - buckets.sold_lots) / (buckets.bought_lots + buckets.sold_lots)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from market_models.microstructure.checks import positive_series, whole_number
+from kernels import checks as check
 
 MEAN, MEAN_AND_VARIANCE = "mean", "mean_and_variance"
 KINDS = (MEAN, MEAN_AND_VARIANCE)
@@ -40,11 +40,11 @@ def find_changes(values: Any, kind: str = MEAN, *, min_rows: int = 10, penalty: 
         raise ValueError(f"kind is {kind!r}, it must be one of {KINDS}")
     x = np.asarray(values, np.float64)
     x = x[:, None] if x.ndim == 1 else x
-    _check(x, whole_number("min_rows", min_rows, 2))
+    _check(x, check.whole("min_rows", min_rows, 2))
     z = (x - x.mean(0)) / (_noise_std(x) if kind == MEAN else _spread(x))
     columns = x.shape[1]
     added = columns if kind == MEAN else columns + columns * (columns + 1) // 2
-    cost = (added + 1) * np.log(len(x)) if penalty is None else positive_series("penalty", [penalty])[0]
+    cost = (added + 1) * np.log(len(x)) if penalty is None else check.number("penalty", penalty, 0, open_low=True)
     return _segments(x, _pelt(z, kind, min_rows, float(cost)))
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from market_models.microstructure.checks import whole_number
+from kernels import checks as check
 
 MIN_VARIANCE_FRAC = 1e-6  # of a column's variance: no state may shrink to a point
 MAX_ITERATIONS = 500
@@ -52,13 +52,13 @@ def fit_regimes(observations: Any, num_states: int, *, seed: int = 0, restarts: 
     variance. Columns are standardised for the fit. Raises ValueError where a column is constant, rows are fewer than
     10 a state, or a fit leaves a state without rows.
     """
-    K = whole_number("num_states", num_states, 2)
+    K = check.whole("num_states", num_states, 2)
     x = _rows(observations, at_least=10 * K)
     center, scale = x.mean(0), x.std(0)
     if (scale == 0).any():
         raise ValueError(f"column {int(np.argmin(scale))} of observations is constant: it tells no regimes apart")
     z = (x - center) / scale
-    fits = [_fit_once(z, K, seed + i, by_volatility=i == 0) for i in range(whole_number("restarts", restarts, 1))]
+    fits = [_fit_once(z, K, seed + i, by_volatility=i == 0) for i in range(check.whole("restarts", restarts, 1))]
     hmm, converged = max(fits, key=lambda fit: fit[0].score(z))
     variance = np.array([np.diag(c) for c in hmm.covars_]) * scale**2
     order = np.argsort(variance[:, 0], kind="stable")
@@ -132,7 +132,7 @@ def advance_regime(model: RegimeModel, probability_frac: np.ndarray | None, obse
 def simulate_regimes(model: RegimeModel, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw `count` rows; return (states int64[N], observations float64[N, D])."""
     rng = np.random.default_rng(seed)
-    uniform = rng.uniform(size=whole_number("count", count, 1))
+    uniform = rng.uniform(size=check.whole("count", count, 1))
     state, cumulative = np.empty(count, np.int64), np.cumsum(model.transition_frac, axis=1)
     edges, top = np.cumsum(model.start_frac), len(model.start_frac) - 1
     for t in range(count):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from market_models.microstructure.checks import positive_series, same_length, whole_number
+from kernels import checks as check
 
 COLUMNS = ("log_volatility", "trend", "log_liquidity")
 MIN_VOLATILITY = 1e-8  # a still price: the logarithm needs a floor
@@ -17,8 +17,8 @@ def regime_observations(price: Any, depth_lots: Any, window: int) -> np.ndarray:
     Over the last `window` log returns r: log of the root mean square of r; sum(r) / (rms * window), in -1..1, which is
     1 for an even rise and about 0 without trend; log of the mean of the last `window` depths.
     """
-    p, depth = positive_series("price", price), positive_series("depth_lots", depth_lots)
-    rows, count = same_length(price=p, depth_lots=depth), whole_number("window", window, 2)
+    p, depth = check.positive("price", price), check.positive("depth_lots", depth_lots)
+    rows, count = check.same_length(price=p, depth_lots=depth), check.whole("window", window, 2)
     if rows <= count:
         raise ValueError(f"{rows} rows are too few for a window of {count}: one more than the window is needed")
     r = sliding_window_view(np.diff(np.log(p)), count)

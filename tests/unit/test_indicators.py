@@ -123,7 +123,7 @@ def test_the_given_bars_are_left_as_they_were():
         ({"close": BARS["close"] * 3}, ["sma"], None, "bar 0 has its open or close outside"),
         ({"volume": BARS["volume"] - 2000}, ["sma"], None, "volume has a value below 0"),
         ({"time_ns": BARS["time_ns"][::-1]}, ["sma"], None, "time_ns must be whole nanoseconds that rise"),
-        ({"low": np.full(N, np.nan)}, ["sma"], None, "low has a value at 0 that is not finite"),
+        ({"low": np.full(N, np.nan)}, ["sma"], None, "low holds 300 values that are not finite, the first at 0"),
     ],
 )
 def test_what_cannot_be_computed_is_refused_with_a_sentence(change, names, options, sentence):

@@ -65,12 +65,12 @@ def test_scenario_components_sum_to_the_historical_shortfall_and_a_hedge_takes_a
         (lambda: cv.ledoit_wolf(np.ones((40, 2))), "returns of asset 0 never move"),
         (lambda: cv.ledoit_wolf(np.ones((29, 2))), "T >= 30"),
         (lambda: cv.ledoit_wolf(np.full((40, 2), np.nan)), "returns holds 80 values"),
-        (lambda: cv.elliptical_contributions([1.0], np.eye(2), 0.01), "of 2 assets, exposures of 1"),
+        (lambda: cv.elliptical_contributions([1.0], np.eye(2), 0.01), "covariance 2, exposures 1, mean 2"),
         (lambda: cv.elliptical_contributions([1.0, -1.0], np.ones((2, 2)), 0.01), "leave no variance"),
-        (lambda: cv.elliptical_contributions([1.0, 1.0], [[1.0, 0.5], [0.4, 1.0]], 0.01), "same across its diagonal"),
+        (lambda: cv.elliptical_contributions([1.0, 1.0], [[1.0, 0.5], [0.4, 1.0]], 0.01), "not symmetric"),
         (lambda: cv.elliptical_contributions([1.0], [[-1.0]], 0.01), "variance below 0"),
         (lambda: cv.elliptical_contributions([1.0], [[1.0]], 0.01, dof=2.0), r"dof is 2\.0"),
-        (lambda: cv.scenario_component_es(np.ones((50, 2)), 0.01), "at least 100 observations"),
+        (lambda: cv.scenario_component_es(np.ones((50, 2)), 0.01), "at least 100 values"),
     ],
 )
 def test_what_has_no_contribution_is_refused_with_a_sentence(call, words):

@@ -191,9 +191,9 @@ def test_a_series_that_carries_no_number_gets_none(method):
     for bad in (np.nan, np.inf):
         with pytest.raises(ValueError, match="pnl holds 1 values that are not finite"):
             method(np.where(np.arange(100) == 7, bad, good), 0.01)
-    with pytest.raises(ValueError, match="at least 100 observations"):
+    with pytest.raises(ValueError, match="at least 100 values"):
         method(good[:99], 0.01)
-    with pytest.raises(ValueError, match="at least 30 observations"):
+    with pytest.raises(ValueError, match="at least 30 values"):
         method(good[:29], 0.1)
     with pytest.raises(ValueError, match="one axis"):
         method(good.reshape(10, 10), 0.1)

@@ -57,9 +57,9 @@ def test_too_short_a_series_or_window_is_refused():
     days = np.random.default_rng(1).normal(size=600)
     with pytest.raises(ValueError, match="window is 249"):
         rb.rolling_backtest(days, window=249)
-    with pytest.raises(ValueError, match="at least 650 observations"):
+    with pytest.raises(ValueError, match="at least 650 values"):
         rb.rolling_backtest(days, window=400)
-    with pytest.raises(ValueError, match="at least 1000 observations"):
+    with pytest.raises(ValueError, match="at least 1000 values"):
         rb.rolling_backtest(days, 0.001, window=250)
     with pytest.raises(ValueError, match="returns holds 600 values"):
         rb.rolling_backtest(days * np.nan, window=250)

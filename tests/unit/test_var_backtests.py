@@ -165,6 +165,17 @@ def test_a_year_without_an_exceedance_says_nothing_of_independence():
     assert es.acerbi_szekely(calm, calm, calm, 0.01) == (0, None, 1.0)
 
 
+def test_zones_of_stretches_are_basels_table_by_the_number_of_exceedances_in_each():
+    hits = np.zeros(1000, bool)
+    hits[300:304] = hits[700:710] = True  # 4 are green, 5 to 9 yellow, 10 red
+    counts = np.array([hits[start : start + 250].sum() for start in range(751)])
+    yellow, red = ((counts >= 5) & (counts <= 9)).sum(), (counts >= 10).sum()
+    assert bt.count_zones(hits) == (751 - yellow - red, yellow, red)
+    assert min(yellow, red) > 5
+    with pytest.raises(ValueError, match="days is 250, expected a whole number from 1 to 9"):
+        bt.count_zones(np.zeros(9, bool))
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -172,7 +183,7 @@ def test_a_year_without_an_exceedance_says_nothing_of_independence():
         (lambda: bt.kupiec(1, 10, 0.99), "tail_frac is 0.99"),
         (lambda: bt.kupiec_region(10, 0.01, 1.5), "size_frac is 1.5"),
         (lambda: bt.find_exceedances([1.0, np.nan], [1.0, 1.0]), "pnl holds 1 values"),
-        (lambda: bt.find_exceedances([1.0], [1.0, 1.0]), "pnl has 1 observations and var 2"),
+        (lambda: bt.find_exceedances([1.0], [1.0, 1.0]), "lengths differ: pnl 1, var 2"),
         (lambda: bt.find_exceedances([1.0], [-1.0]), "var holds a value below 0"),
         (lambda: bt.christoffersen([0, 1, 0], 0.01), "expected bool"),
         (lambda: es.acerbi_szekely([-3.0], [2.0], [1.0], 0.01), "es holds a value"),
