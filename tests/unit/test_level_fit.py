@@ -128,7 +128,7 @@ def test_a_session_with_lost_updates_or_of_another_format_is_refused(tmp_path):
     feed.depth([["9.8", "3"]])
     with pytest.raises(DataError, match="1 gaps"):
         to_recording(open_session([feed.write(tmp_path)]))
-    with pytest.raises(ValueError, match="not 1..512"):
+    with pytest.raises(ValueError, match=r"not 1\.\.512"):
         to_recording(open_session([hand_feed().write(tmp_path)]), 0)
     table = tmp_path / "table.parquet"
     table.write_bytes(b"PAR1 and more")
