@@ -16,7 +16,8 @@ from market_models import registry
 from tests.support.binance_feed import small_feed
 
 ROOT = Path(__file__).resolve().parents[2]
-LINE = '    "coin_flow": MarketModel("coin_flow:FLOW", "coin_flow:fit", "coin_flow:pack_params", "coin_flow:start_messages"),'
+PARTS = ", ".join(f'"coin_flow:{part}"' for part in ("FLOW", "fit", "pack_params", "start_messages"))
+LINE = f'    "coin_flow": MarketModel({PARTS}),'
 
 MODULE = '''
 """Each side with probability 1/2: half limit orders near a fixed price, a quarter market orders, a quarter cancels."""
