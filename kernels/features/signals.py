@@ -3,14 +3,14 @@
 | signal | one event | state |
 |---|---|---|
 | order-flow imbalance | the touch after an event; e_n as in Cont, Kukanov, Stoikov | `OFI_*` int64[6] |
-| VPIN | a trade: lots and taker's sign | `Vpin` |
-| Kyle's lambda | a price change and signed lots | `KYLE_*` float64[7], faded by a factor an event |
-| sign and intensity | a trade: time and sign | `TRADE_*` float64[4] |
+| VPIN | a trade: lots and taker's sign | `VPIN_*` float64[5 + buckets] |
+| Kyle's lambda | a price change and signed lots | `KYLE_*` float64[6], faded by a factor an event |
+| sign and intensity | a trade: time and sign | `TRADE_*` float64[5] |
 | volatility | a price | `VOL_*` float64[7] |
 
-Every `*_step` is numba, O(1) (VPIN: see there), without allocation, and changes its state in place; the loops over whole streams
-(`*_run`) are the same steps. Live and training use one and the same code. Inputs are checked by `checked_*` at the
-boundary (ValueError), not in the steps: a non-finite number never enters a state.
+Every `*_step` is numba, O(1) (VPIN: see there), without allocation, and changes its state in place. `streams.py` takes
+whole streams through the same steps, so that live and training use one and the same code, and checks them at that
+boundary (ValueError): a number that is not finite is for the caller of a step to keep out.
 
 Formulas. Order-flow imbalance of an event, q lots at the touch P:
     e = 1{Pb >= Pb'} qb - 1{Pb <= Pb'} qb' - 1{Pa <= Pa'} qa + 1{Pa >= Pa'} qa'       (' is the event before).
@@ -26,7 +26,7 @@ Studies 25(5) (2012); Kyle, Econometrica 53(6) (1985); Welford, Technometrics 4(
 (1979); J.P. Morgan, RiskMetrics (1996); Barndorff-Nielsen, Shephard, J. Fin. Econometrics 2(1) (2004).
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numba import njit
@@ -39,6 +39,14 @@ OFI_ASK_LOTS: Final = 3
 OFI_EVENTS: Final = 4
 OFI_TOTAL: Final = 5  # sum of e since it was last set to 0
 NUM_OFI: Final = 6
+
+# State of VPIN, float64[VPIN_RING + window]; then |bought - sold| / V of the last full buckets, a ring.
+VPIN_LOTS: Final = 0  # in the open bucket
+VPIN_BOUGHT: Final = 1  # of these
+VPIN_SIZE: Final = 2  # parameter: lots of a full bucket
+VPIN_VALUE: Final = 3  # NaN until there is one
+VPIN_FILLED: Final = 4  # buckets that were ever filled
+VPIN_RING: Final = 5
 
 # State of Kyle's lambda, float64[NUM_KYLE].
 KYLE_WEIGHT: Final = 0
@@ -68,24 +76,18 @@ VOL_FADE: Final = 6  # parameter w in [0, 1)
 NUM_VOL: Final = 7
 
 
-class Vpin(NamedTuple):
-    """State of VPIN over the last `window` buckets."""
-
-    lots: np.ndarray  # float64[4] lots in the open bucket, bought lots in it, lots of a full one; VPIN
-    imbalance: np.ndarray  # float64[window] |bought - sold| / V of full buckets, a ring
-    filled: np.ndarray  # int64[1] buckets that were ever filled
-
-
 def new_ofi() -> np.ndarray:
     """Return a state without a past: the first event has an imbalance of 0."""
     return np.zeros(NUM_OFI, np.int64)
 
 
-def new_vpin(bucket_lots: float, window: int = 50) -> Vpin:
+def new_vpin(bucket_lots: float, window: int = 50) -> np.ndarray:
     """Return an empty state; ValueError if the bucket is not above 0 and finite or the window below 1."""
     _require("bucket_lots", bucket_lots, np.isfinite(bucket_lots) and bucket_lots > 0, "above 0 and finite")
     _require("window", window, isinstance(window, int) and window >= 1, "a whole number of at least 1")
-    return Vpin(np.array([0.0, 0.0, bucket_lots, np.nan]), np.zeros(window), np.zeros(1, np.int64))
+    state = np.zeros(VPIN_RING + window)
+    state[VPIN_SIZE], state[VPIN_VALUE] = bucket_lots, np.nan
+    return state
 
 
 def new_kyle(fade: float = 0.99) -> np.ndarray:
@@ -143,34 +145,34 @@ def vpin_step(state, lots, sign):
 
     Cost: O(1), and O(window) where the trade fills a bucket; of one that fills many the last `window` are looked at.
     """
-    open_lots, ring = state.lots, state.imbalance
-    window, size = len(ring), open_lots[2]
     bought = 1.0 if sign > 0 else 0.0
-    left = lots
-    if open_lots[0] + left < size:
-        open_lots[0] += left
-        open_lots[1] += bought * left
-    else:
-        part = size - open_lots[0]
-        _fill(state, open_lots[1] + bought * part)
-        left -= part
-        whole = np.int64(left // size)
-        skipped = whole - min(whole, window)
-        state.filled[0] += skipped
-        for _ in range(whole - skipped):
-            _fill(state, bought * size)
-        open_lots[0] = max(left - whole * size, 0.0)
-        open_lots[1] = bought * open_lots[0]
-        if state.filled[0] >= window:
-            open_lots[3] = ring.sum() / window
-    return open_lots[3]
+    size = state[VPIN_SIZE]
+    if state[VPIN_LOTS] + lots < size:
+        state[VPIN_LOTS] += lots
+        state[VPIN_BOUGHT] += bought * lots
+        return state[VPIN_VALUE]
+    part = size - state[VPIN_LOTS]
+    _fill(state, state[VPIN_BOUGHT] + bought * part)
+    left = lots - part
+    whole = np.floor(left / size)
+    window = len(state) - VPIN_RING
+    looked_at = min(whole, float(window))
+    state[VPIN_FILLED] += whole - looked_at
+    for _ in range(int(looked_at)):
+        _fill(state, bought * size)
+    state[VPIN_LOTS] = max(left - whole * size, 0.0)
+    state[VPIN_BOUGHT] = bought * state[VPIN_LOTS]
+    if state[VPIN_FILLED] >= window:
+        state[VPIN_VALUE] = state[VPIN_RING:].sum() / window
+    return state[VPIN_VALUE]
 
 
 @njit(nogil=True, cache=True)
 def _fill(state, bought):
-    size = state.lots[2]
-    state.imbalance[state.filled[0] % len(state.imbalance)] = min(abs(2 * bought - size) / size, 1.0)
-    state.filled[0] += 1
+    size = state[VPIN_SIZE]
+    place = VPIN_RING + int(state[VPIN_FILLED]) % (len(state) - VPIN_RING)
+    state[place] = min(abs(2 * bought - size) / size, 1.0)
+    state[VPIN_FILLED] += 1
 
 
 @njit(nogil=True, cache=True)
@@ -219,3 +221,52 @@ def volatility_step(state, price):
     state[VOL_RETURNS] = count
     bipower = np.pi / 2 * count / (count - 1) * state[VOL_BIPOWER] if count > 1 else np.nan
     return (state[VOL_EWMA] if count > 0 else np.nan), state[VOL_REALISED], bipower
+
+
+# The loops stand in this file because numba's cache looks at the file of the outer function alone: in another one they
+# would go on with steps that have changed.
+
+
+@njit(nogil=True, cache=True)
+def ofi_run(state, touch):
+    """Return what `ofi_step` gives for each row of touch int64[N, 4]."""
+    out = np.empty(len(touch), np.int64)
+    for n in range(len(touch)):
+        out[n] = ofi_step(state, touch[n, 0], touch[n, 1], touch[n, 2], touch[n, 3])
+    return out
+
+
+@njit(nogil=True, cache=True)
+def vpin_run(state, lots, sign):
+    """Return what `vpin_step` gives for each trade, float64[N]."""
+    out = np.empty(len(lots))
+    for n in range(len(lots)):
+        out[n] = vpin_step(state, lots[n], sign[n])
+    return out
+
+
+@njit(nogil=True, cache=True)
+def kyle_run(state, price_change, signed_lots):
+    """Return what `kyle_step` gives for each interval, float64[N]."""
+    out = np.empty(len(price_change))
+    for n in range(len(price_change)):
+        out[n] = kyle_step(state, price_change[n], signed_lots[n])
+    return out
+
+
+@njit(nogil=True, cache=True)
+def trade_run(state, at_s, sign):
+    """Return what `trade_step` gives for each trade, float64[N, 2]."""
+    out = np.empty((len(at_s), 2))
+    for n in range(len(at_s)):
+        out[n, 0], out[n, 1] = trade_step(state, at_s[n], sign[n])
+    return out
+
+
+@njit(nogil=True, cache=True)
+def volatility_run(state, price):
+    """Return what `volatility_step` gives for each price, float64[N, 3]."""
+    out = np.empty((len(price), 3))
+    for n in range(len(price)):
+        out[n, 0], out[n, 1], out[n, 2] = volatility_step(state, price[n])
+    return out

@@ -6,7 +6,6 @@ A stream may be cut anywhere: the state that one call leaves is where the next g
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from kernels.features import signals as sg
 
@@ -23,18 +22,18 @@ def ofi_stream(state: np.ndarray, touch: Any) -> np.ndarray:
         raise ValueError("touch has a number beyond 2^53")
     if (rows[:, [1, 3]] < 1).any():
         raise ValueError("touch has a side of fewer than 1 lot; give events while both sides are there")
-    return _ofi(state, np.ascontiguousarray(rows, np.int64))
+    return sg.ofi_run(state, np.ascontiguousarray(rows, np.int64))
 
 
-def vpin_stream(state: sg.Vpin, lots: Any, sign: Any) -> np.ndarray:
+def vpin_stream(state: np.ndarray, lots: Any, sign: Any) -> np.ndarray:
     """Return VPIN after each of N trades, float64[N]: lots above 0, sign 1 (taker bought) or -1."""
     volume, side = _finite("lots", lots), _signs(sign)
     _same(volume, side, "lots", "sign")
     if (volume <= 0).any():
         raise ValueError("lots has a value that is not above 0")
-    if len(volume) and volume.max() > 2**40 * state.lots[2]:
-        raise ValueError(f"lots has {volume.max()}, more than 2^40 buckets of {state.lots[2]}")
-    return _vpin(state, volume, side)
+    if len(volume) and volume.max() > 2**40 * state[sg.VPIN_SIZE]:
+        raise ValueError(f"lots has {volume.max()}, more than 2^40 buckets of {state[sg.VPIN_SIZE]}")
+    return sg.vpin_run(state, volume, side)
 
 
 def kyle_stream(state: np.ndarray, price_change: Any, signed_lots: Any) -> np.ndarray:
@@ -44,7 +43,7 @@ def kyle_stream(state: np.ndarray, price_change: Any, signed_lots: Any) -> np.nd
     for name, values in (("price_change", change), ("signed_lots", lots)):
         if len(values) and np.abs(values).max() > 1e100:
             raise ValueError(f"{name} has a value beyond 1e100: its square would overflow")
-    return _kyle(state, change, lots)
+    return sg.kyle_run(state, change, lots)
 
 
 def trade_stream(state: np.ndarray, at_s: Any, sign: Any) -> np.ndarray:
@@ -55,7 +54,7 @@ def trade_stream(state: np.ndarray, at_s: Any, sign: Any) -> np.ndarray:
     steps = np.diff(time, prepend=before)
     if (steps < 0).any():
         raise ValueError(f"at_s goes back at {int(np.argmax(steps < 0))}")
-    return _trades(state, time, side)
+    return sg.trade_run(state, time, side)
 
 
 def volatility_stream(state: np.ndarray, price: Any) -> np.ndarray:
@@ -63,7 +62,7 @@ def volatility_stream(state: np.ndarray, price: Any) -> np.ndarray:
     values = _finite("price", price)
     if (values <= 0).any():
         raise ValueError("price has a value that is not above 0")
-    return _volatility(state, values)
+    return sg.volatility_run(state, values)
 
 
 def _finite(name: str, values: Any) -> np.ndarray:
@@ -85,43 +84,3 @@ def _signs(sign: Any) -> np.ndarray:
 def _same(first: np.ndarray, second: np.ndarray, name: str, other: str) -> None:
     if len(first) != len(second):
         raise ValueError(f"{name} has {len(first)} values and {other} {len(second)}")
-
-
-@njit(nogil=True, cache=True)
-def _ofi(state, touch):
-    out = np.empty(len(touch), np.int64)
-    for n in range(len(touch)):
-        out[n] = sg.ofi_step(state, touch[n, 0], touch[n, 1], touch[n, 2], touch[n, 3])
-    return out
-
-
-@njit(nogil=True, cache=True)
-def _vpin(state, lots, sign):
-    out = np.empty(len(lots))
-    for n in range(len(lots)):
-        out[n] = sg.vpin_step(state, lots[n], sign[n])
-    return out
-
-
-@njit(nogil=True, cache=True)
-def _kyle(state, price_change, signed_lots):
-    out = np.empty(len(price_change))
-    for n in range(len(price_change)):
-        out[n] = sg.kyle_step(state, price_change[n], signed_lots[n])
-    return out
-
-
-@njit(nogil=True, cache=True)
-def _trades(state, at_s, sign):
-    out = np.empty((len(at_s), 2))
-    for n in range(len(at_s)):
-        out[n, 0], out[n, 1] = sg.trade_step(state, at_s[n], sign[n])
-    return out
-
-
-@njit(nogil=True, cache=True)
-def _volatility(state, price):
-    out = np.empty((len(price), 3))
-    for n in range(len(price)):
-        out[n, 0], out[n, 1], out[n, 2] = sg.volatility_step(state, price[n])
-    return out
