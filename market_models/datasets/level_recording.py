@@ -3,18 +3,21 @@
 The book is kept by the venue's rule (`depth_session`); rows are, in order of exchange time, prints before the depth
 event of the same time, since that tells their effect:
 - a **print** is a VISIBLE_EXECUTION at its price and size, which takes from that level what is shown there;
-- a **depth event** is one row for each level of which it tells something new, what shrinks before what grows: a level
-  that is larger than the book after the prints is NEW with the growth, a smaller one a cancel with the loss (PARTIAL,
-  or FULL where nothing is left).
+- a **depth event** is one row for each level of which it tells something new: a level that is larger than the book
+  after the prints is NEW with the growth, a smaller one a cancel with the loss (PARTIAL, or FULL where nothing is left).
+  What shrinks comes first and from the deepest level on, then what grows, the best first: so no book between is
+  crossed, and few rows see a spread that stood for no time.
 Rows whose level is outside the best `levels` before and after are left out, as LOBSTER leaves them out; order ids are
 0. Seconds are since the midnight (UTC) before the first row, so that a session over midnight counts on.
 
-What that does to a fit, and the direction of the bias. An update interval (50 ms on Binance's futures, measured) shows
-net changes: an order that comes and goes within it is not seen, and of an arrival and a cancel at one level only the
-difference; so limit and cancel rates are too low, most at the touch. Orders of one interval, price and direction are
-one row: rates of orders too low again, their sizes too large; lots per second keep only the first bias. What a print
-takes beyond what was shown came within the interval: it counts as taken, not as a limit order. Prints of one
-millisecond and side count as one market order. Where a cancel and a print are told for one level the print comes first.
+What that does to a fit, and the direction of the bias. An update interval (50 ms on Binance's futures, measured;
+BTCUSDT 2024: 52,260 changes of the best quotes in 9,022 depth events) shows net changes: an order that comes and goes
+within it is not seen, and of an arrival and a cancel at one level only the difference; so limit and cancel rates are
+too low, most at the touch. Measured on a simulated flow: with 1.2, 2.4 and 9.7 events an interval the sums of both are
+5, 10 and 31 % too low, the limit rate at the touch 6, 15 and 36 %, the market rate is exact. Orders of one interval,
+price and direction are one row: rates of orders too low again, their sizes too large; lots per second keep only the
+first bias. What a print takes beyond what was shown came within the interval: it counts as taken, not as a limit order.
+Prints of one millisecond and side count as one market order. Of a print and a cancel at one level the print comes first.
 """
 
 from array import array

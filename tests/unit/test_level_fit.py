@@ -73,7 +73,7 @@ def by_message(generated):
 
 
 def test_fit_simulate_fit_returns_the_parameters_within_three_standard_errors(generated, by_message):
-    """One of 21 is allowed beyond three (probability 0.055 by chance), none beyond 4."""
+    """Measured: the largest of 21 is 2.4 standard errors, the mean square 1.3."""
     truth = generated[2].params
     fitted = zf.fit(by_message, 0, float(by_message.time_s[-1]), distances=10, min_count=1)
     scores = []
@@ -81,7 +81,7 @@ def test_fit_simulate_fit_returns_the_parameters_within_three_standard_errors(ge
         ours, exact, error = (np.atleast_1d(c[key]) for c in (fitted.params, truth, fitted.standard_errors))
         scores.append((ours * MS - exact) / (error * MS))
     z = np.concatenate(scores)
-    assert (np.abs(z) > 3).sum() <= 1 and np.abs(z).max() < 4 and (z**2).mean() < 2, z.round(1)
+    assert len(z) == 21 and np.abs(z).max() < 3 and 0.4 < (z**2).mean() < 2, z.round(1)
     assert fitted.counts["limit"] > 4_000
     assert np.mean(fitted.params["limit_lots"]) == 1  # the lot that is found is the size of every order
 
@@ -97,10 +97,10 @@ def test_updates_that_net_an_interval_lower_the_rates_by_a_bounded_share_and_kee
         session = read_for_fit([write_session(recording, folder / f"{interval_us}.gz", interval_us)], 24)
         netted = zf.fit(session, *window, distances=10, min_count=1).params
         found.append([np.sum(netted[key]) / np.sum(exact[key]) for key in RATES])
-    (limit, cancel, market), (limit_slow, _, market_slow) = found
-    assert 0.8 < limit < 1.0 and limit_slow < limit - 0.1, found
-    assert 0.7 < cancel < 1.1, found
-    assert market == pytest.approx(1, abs=0.03) and market_slow == pytest.approx(1, abs=0.05), found
+    (limit, cancel, market), (limit_slow, cancel_slow, market_slow) = found
+    # Measured: 0.947, 0.949, 1.000 with 1.2 events an interval; 0.687, 0.692, 1.000 with 9.7.
+    assert 0.92 < limit < 0.97 and 0.92 < cancel < 0.97 and market == pytest.approx(1, abs=0.005), found
+    assert 0.64 < limit_slow < 0.74 and 0.64 < cancel_slow < 0.74 and market_slow == pytest.approx(1, abs=0.005), found
 
 
 def test_a_queue_reactive_fit_of_levels_balances_the_lots_of_the_best_queue(by_message):
