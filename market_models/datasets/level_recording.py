@@ -4,7 +4,7 @@ The book is kept by the venue's rule (`depth_session`); rows are, in order of ex
 event of the same time, since that tells their effect:
 - a **print** is a VISIBLE_EXECUTION at its price and size, which takes from that level what is shown there;
 - a **depth event** is one row for each level of which it tells something new: a level that is larger than the book
-  after the prints is NEW with the growth, a smaller one a cancel with the loss (PARTIAL, or FULL where nothing is left).
+  after the prints is NEW with the growth, a smaller one a cancel with the loss (FULL where nothing is left).
   What shrinks comes first and from the deepest level on, then what grows, the best first: so no book between is
   crossed, and few rows see a spread that stood for no time.
 Rows whose level is outside the best `levels` before and after are left out, as LOBSTER leaves them out; order ids are
@@ -17,7 +17,7 @@ too low, most at the touch. Measured on a simulated flow: with 1.2, 2.4 and 9.7 
 5, 10 and 31 % too low, the limit rate at the touch 6, 15 and 36 %, the market rate is exact. Orders of one interval,
 price and direction are one row: rates of orders too low again, their sizes too large; lots per second keep only the
 first bias. What a print takes beyond what was shown came within the interval: it counts as taken, not as a limit order.
-Prints of one millisecond and side count as one market order. Of a print and a cancel at one level the print comes first.
+Prints of one millisecond and side count as one market order. A print comes before a cancel at its level.
 """
 
 from array import array
