@@ -9,6 +9,7 @@ Thin counts: in a row of buckets neighbours are pooled from c = 0 (1 for removal
 events, and share one rate. A pool that was never visited takes the rate of its band over all cells.
 Bands hold about equally many of the limit orders, spread buckets equal times; e_K is the last of the distances that
 `zero_intelligence_fit.py` would take of which `min_seen_frac` of the time shows the whole band.
+Of a level recording cells count as `level_fit.py` says.
 Source: Huang, Lehalle, Rosenbaum, JASA 110 (2015), section 2.3.
 """
 
@@ -31,6 +32,7 @@ from market_models.exposure import (
     quotes,
 )
 from market_models.fees import Fees
+from market_models.level_fit import bucket_lots, row_weights
 from market_models.zero_intelligence_fit import ASSUMED_FEES, MIN_COUNT, MIN_SEEN_FRAC, pools, size_table
 
 WHOLE_BAND_FRAC = 0.25  # bands end where they could be seen whole for less of the time
@@ -105,6 +107,8 @@ def choose_grid(
     gap = np.where(both, q.opposite[:, 0] - q.opposite[:, 1], 1)
     spread_edges = _weighted_quantile(gap, dt * both, np.arange(1, spreads) / spreads)
     event_lots = max(round(float(events.limit_lots.mean())), 1)
+    if not recording.has_orders:
+        event_lots = max(event_lots, bucket_lots(recording, from_s, to_s, top_bucket))
     return Grid(np.unique(edges).astype(np.int64), np.unique(spread_edges).astype(np.int64), event_lots, top_bucket)
 
 
@@ -174,9 +178,12 @@ def fit(
 
 
 def cell_counts(
-    recording: Recording, from_s: float, to_s: float, grid: Grid
+    recording: Recording, from_s: float, to_s: float, grid: Grid, weight: np.ndarray | None = None
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return events and side-seconds by cell: limit and cancel float64[S, K, C + 1], market float64[S, C + 1]."""
+    """Return events and side-seconds by cell: limit and cancel float64[S, K, C + 1], market float64[S, C + 1].
+
+    weight: float64[N], what a limit order or a cancel in each row counts; 1 where not given.
+    """
     state, dt = _states(recording, grid), durations(recording, from_s, to_s)
     K, S, buckets = len(grid.band_edge_tick), len(grid.spread_edge_tick) + 1, grid.top_bucket + 1
     cell = (state.spread[:, None, None] * K + np.arange(K)) * buckets + state.queue
@@ -196,7 +203,8 @@ def cell_counts(
         band = np.searchsorted(grid.band_edge_tick, away, side="left")
         inside = (away >= 1) & (band < K) & state.seen[before, side, np.minimum(band, K - 1)]
         at = cell[before[inside], side[inside], band[inside]]
-        counts[name] = np.bincount(at, minlength=size).reshape(S, K, buckets).astype(np.float64)
+        worth = np.ones(len(at)) if weight is None else weight[mine[inside]]
+        counts[name] = np.bincount(at, worth, size).reshape(S, K, buckets)
     taken = row[kind[row] == rec.VISIBLE_EXECUTION]
     taken = taken[market_order_starts(recording, taken)]
     taken = taken[state.both[taken - 1]]
@@ -209,29 +217,44 @@ def _cell_rates(
 ) -> tuple[dict[str, Any], dict[str, Any], float]:
     """Return rates, standard errors and the log-likelihood of the events in the cells."""
     counts, seconds = cell_counts(recording, from_s, to_s, grid)
+    lots, squares, thin = counts, counts, counts
+    if not recording.has_orders:
+        weight = row_weights(recording)
+        lots, squares = (cell_counts(recording, from_s, to_s, grid, weight**power)[0] for power in (1, 2))
+        both = np.minimum(counts["limit"], counts["cancel"])
+        thin = {**counts, "limit": both, "cancel": both}
     rates: dict[str, Any] = {"top_bucket": grid.top_bucket}
     errors: dict[str, Any] = {}
     log_likelihood = 0.0
     for name, count in counts.items():
         first = 0 if name == "limit" else 1
         rate, error = np.zeros(count.shape), np.zeros(count.shape)
-        rate[..., first:], error[..., first:] = _pooled(count[..., first:], seconds[name][..., first:], min_count)
+        tables = [table[name][..., first:] for table in (thin, lots, squares, seconds)]
+        rate[..., first:], error[..., first:] = _pooled(*tables, min_count=min_count)
         expected = (rate * seconds[name]).sum()
-        log_likelihood += float((count * np.log(np.where(count > 0, rate, 1) + (rate <= 0))).sum() - expected)
+        log_likelihood += float((lots[name] * np.log(np.where(count > 0, rate, 1) + (rate <= 0))).sum() - expected)
         rates[f"{name}_rate_per_s"], errors[f"{name}_rate_per_s"] = rate.tolist(), error.tolist()
     return rates, errors, log_likelihood
 
 
-def _pooled(count: np.ndarray, seconds: np.ndarray, min_count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return rate and error [S, ..., B] with thin neighbours of the last axis pooled."""
+def _pooled(
+    count: np.ndarray, worth: np.ndarray, square: np.ndarray, seconds: np.ndarray, min_count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rate and error [S, ..., B] with neighbours of the last axis pooled where `count` is thin.
+
+    worth, square: what the events of each cell count, and the sum of the squares of it.
+    """
     rate, error = np.zeros(count.shape), np.zeros(count.shape)
     for place in np.ndindex(count.shape[:-1]):
         label = pools(count[place], min_count)
-        events, time = np.bincount(label, count[place]), np.bincount(label, seconds[place])
         band = (slice(None), *place[1:])
-        whole = count[band].sum(), max(seconds[band].sum(), 1e-9)
-        events, time = np.where(time > 0, events, whole[0]), np.where(time > 0, time, whole[1])
-        rate[place], error[place] = (events / time)[label], (np.sqrt(events) / time)[label]
+        time = np.bincount(label, seconds[place])
+        visited = time > 0
+        events, spread = (
+            np.where(visited, np.bincount(label, table[place]), table[band].sum()) for table in (worth, square)
+        )
+        time = np.where(visited, time, max(seconds[band].sum(), 1e-9))
+        rate[place], error[place] = (events / time)[label], (np.sqrt(spread) / time)[label]
     return rate, error
 
 

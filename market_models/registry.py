@@ -60,6 +60,11 @@ def resolve(path: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
+def calibrated_models() -> list[str]:
+    """Return the names of the models that can be fitted on a recording."""
+    return [name for name, model in MODELS.items() if model.calibrate_path]
+
+
 def get_model(name: str) -> MarketModel:
     """Return the model `name`; ValueError names the valid ones."""
     if name not in MODELS:

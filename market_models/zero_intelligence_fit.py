@@ -10,6 +10,8 @@ D is the deepest distance that was visible for at least `min_seen_frac` of the t
 are pooled from the touch outwards until a pool holds `min_count` events, and share one rate (the maximum under a
 piecewise constant rate); pools of lambda and theta differ. Cancels and lots beyond D count to D.
 
+Of a level recording cancel rates are those of `level_fit.py`.
+
 Sizes: the recorded ones in 128 equally filled bins, each bin's mean: the mean size is kept, the far tail is not.
 Source: Cont, Stoikov, Talreja 2010, section 3.2, with exposures where they take the whole day.
 """
@@ -24,6 +26,7 @@ from market_models.calibration import Calibration
 from market_models.datasets.recording import Recording
 from market_models.exposure import Events, Exposure, collect_events, measure_exposure
 from market_models.fees import Fees
+from market_models.level_fit import order_lots, order_seconds
 
 MIN_COUNT = 200
 MIN_SEEN_FRAC = 0.02
@@ -55,6 +58,8 @@ def fit(
     if min(needed.values()) < 2 or exposure.both_s <= 0:
         raise ValueError(f"{recording.path} has too little in {from_s}..{to_s} s for a fit: {needed} events")
     params, errors = _estimate(events, exposure, D, min_count)
+    if not recording.has_orders:
+        cancels_of_levels(recording, from_s, to_s, events, (params, errors), min_count)
     return Calibration(
         model="zero_intelligence",
         instrument=recording.instrument,
@@ -124,6 +129,24 @@ def _estimate(events: Events, exposure: Exposure, D: int, min_count: int) -> tup
         "market_rate_per_s": num_market**0.5 / exposure.takable_s,
     }
     return params, errors
+
+
+def cancels_of_levels(
+    recording: Recording,
+    from_s: float,
+    to_s: float,
+    events: Events,
+    results: tuple[dict[str, Any], dict[str, Any]],
+    min_count: int,
+) -> None:
+    """Replace the cancel rates in (params, standard errors) by those of `level_fit`."""
+    params, errors = results
+    D = len(params["limit_rate_per_s"])
+    limit_pools = pools(np.bincount(events.limit_distance - 1, minlength=D), min_count)
+    resting_s = order_seconds(recording, from_s, to_s, order_lots(events, limit_pools))
+    count = np.bincount(events.cancel_distance - 1, minlength=D).astype(np.float64)
+    rate, error = _pooled_rate(count, count, resting_s, pools(count, min_count))
+    params["cancel_rate_per_s"], errors["cancel_rate_per_s"] = rate.tolist(), error.tolist()
 
 
 def size_table(lots: np.ndarray) -> list[int]:

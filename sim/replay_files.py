@@ -1,28 +1,17 @@
-"""Which recording a file is, and its replay: one entry for every format that can be verified."""
+"""The replay of a recorded file: one entry for every format that can be verified."""
 
-import re
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from market_models.datasets.errors import DataError
-from market_models.datasets.text_lines import read_lines
+from market_models.datasets.recording_format import BINANCE, FIVE_LEVELS, LOBSTER, MBO, STREAM, detect_format
 from sim import replay
 from sim.replay_backends import Progress
 from sim.replay_depth import verify_binance
 from sim.replay_mbo import verify_mbo
 from sim.replay_quotes import verify_five_levels
-
-STREAM: Final = "stream"
-LOBSTER: Final = "lobster"
-BINANCE: Final = "binance_raw"
-FIVE_LEVELS: Final = "cme_five_level"
-MBO: Final = "databento_mbo"
-
-_PARQUET_MAGIC = b"PAR1"
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_BINANCE_LINE = re.compile(rb"[^,]{0,40}\{|\d{13}(\d{3}){0,2} ")  # a damaged line is still one of its format
 
 Verify = Callable[..., dict[str, Any]]
 _VERIFY: Final[dict[str, Verify]] = {
@@ -31,32 +20,6 @@ _VERIFY: Final[dict[str, Verify]] = {
     FIVE_LEVELS: verify_five_levels,
     MBO: verify_mbo,
 }
-
-
-def detect_format(path: Path | str) -> str:
-    """Return the format by the file's name and first bytes. DataError if it cannot be read, is empty or compressed
-    in another way than gzip."""
-    path = Path(path)
-    if path.suffix == ".npz":
-        return STREAM
-    try:
-        with path.open("rb") as file:
-            head = file.read(4)
-    except OSError as error:
-        raise DataError(path, 0, f"cannot be read ({error.strerror or error})") from error
-    if head == _PARQUET_MAGIC:
-        return FIVE_LEVELS
-    if head == _ZSTD_MAGIC:
-        raise DataError(path, 0, "is compressed with zstd: unpack it, or give a gzip file")
-    if path.suffix == ".zip" or zipfile.is_zipfile(path):
-        return LOBSTER
-    line = next(read_lines(path), None)
-    if line is None:
-        raise DataError(path, 0, "is empty")
-    if _BINANCE_LINE.match(line):
-        return BINANCE
-    columns = line.decode(errors="replace").split(",")
-    return MBO if "ts_event" in columns and "order_id" in columns else LOBSTER
 
 
 def verify_files(

@@ -7,6 +7,7 @@ import typer
 
 from experiments.commands.options import Json, Quiet, Seed
 from experiments.console import CommandFailed, Output
+from market_models.registry import calibrated_models
 
 Backend = Literal["oracle", "xla", "cpu", "cuda"]
 _FAULTS = {"gaps": "gaps in the recording's updates", "crossed": "updates after which the recorded book is crossed"}
@@ -71,23 +72,38 @@ def _what_failed(result: dict[str, Any]) -> str:
 
 
 def calibrate(
-    data: Annotated[Path, typer.Option("--data", help="Recording to fit on.")],
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            "--data",
+            help="Recording to fit on: a LOBSTER zip or its two files; the raw Binance files of one session, or their "
+            "folder. Repeat the option for several files.",
+        ),
+    ],
     out_file: Annotated[Path, typer.Option("--out", help="Calibration file to write (JSON).")],
     model: Annotated[
-        str, typer.Option(help="Market model: zero_intelligence, or queue_reactive.")
+        str, typer.Option(help=f"Market model: {', or '.join(calibrated_models())}.")
     ] = "zero_intelligence",
     from_s: Annotated[float | None, typer.Option(help="Start of the fit window, seconds after midnight.")] = None,
     to_s: Annotated[float | None, typer.Option(help="End of the fit window, seconds after midnight.")] = None,
+    levels: Annotated[
+        int, typer.Option(help="Levels a side that a level recording shows to the fit.", min=1, max=512)
+    ] = 20,
     json_mode: Json = False,
     quiet: Quiet = False,
     seed: Seed = None,
 ) -> None:
     """Fit a market model on a recording and write it as a small JSON of parameters.
 
+    Of a level recording (Binance) changes of levels count as orders; see market_models/level_fit.py for the bias.
+    Seconds of a session over midnight count on.
+
     Example: bookswarm calibrate --data data/AMZN_5.zip --from-s 34200 --to-s 45900 --out amzn.json
+
+    Example: bookswarm calibrate --model queue_reactive --data btcusdt_1.gz --data btcusdt_2.gz --out btc.json
     """
     from market_models import calibration
-    from market_models.datasets import lobster
+    from market_models.datasets.recording_format import read_for_fit
     from market_models.registry import get_model
 
     out = Output(json_mode, quiet)
@@ -95,7 +111,7 @@ def calibrate(
     if not out_file.parent.is_dir():
         raise FileNotFoundError(f"--out {out_file}: the directory {out_file.parent} does not exist; create it first")
     with out.progress("calibrate"):
-        recording = lobster.read(data)
+        recording = read_for_fit(data, levels)
         fitted = calibration.calibrate(recording, from_s, to_s, model)
         calibration.save_calibration(fitted, out_file)
     out.result(

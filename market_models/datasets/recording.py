@@ -42,6 +42,11 @@ class Recording:
         return self.book.shape[2]
 
     @property
+    def has_orders(self) -> bool:
+        """Whether the recording tells of single orders; otherwise of levels (`level_recording`), and all ids are 0."""
+        return bool(self.order_id.any())
+
+    @property
     def present(self) -> np.ndarray:
         """bool[N, 2, L]: whether the level exists."""
         return self.book[..., 1] > 0

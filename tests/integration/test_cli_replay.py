@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from market_models.datasets import DataError
-from sim.replay_files import detect_format, verify_files
+from market_models.datasets.recording_format import detect_format
+from sim.replay_files import verify_files
 from tests.support.binance_feed import small_feed
 
 ROOT = Path(__file__).resolve().parents[2]

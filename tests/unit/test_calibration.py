@@ -213,18 +213,10 @@ def test_every_registered_model_has_a_flow_whose_xla_twin_exists():
 
 def test_the_shipped_calibration_holds_parameters_only():
     calibration = load_calibration(SHIPPED)
-    assert shipped_calibrations() == sorted([QUEUE_REACTIVE, SHIPPED])
+    assert {QUEUE_REACTIVE, SHIPPED} <= set(shipped_calibrations())
     assert pack_params(calibration).shape == (zi.NUM_PARAMS,)
     assert (calibration.from_s, calibration.to_s) == (34_200, 45_900)
     assert (calibration.fees.maker_bps, calibration.fees.taker_bps) == (0.5, 1.5)
     assert "assumption" in calibration.note
     longest = max(len(value) for value in calibration.params.values() if isinstance(value, list))
     assert longest <= zi.MAX_DISTANCES
-
-
-@pytest.mark.data
-@pytest.mark.parametrize("name", [SHIPPED, QUEUE_REACTIVE])
-def test_a_shipped_calibration_is_the_fit_of_its_recording(data_dir, name):
-    day = lobster.read(data_dir / "l3/lobster/LOBSTER_SampleFile_AMZN_2012-06-21_5.zip")
-    shipped = load_calibration(name)
-    assert json.loads(to_json(calibrate(day, 34_200, 45_900, shipped.model))) == json.loads(to_json(shipped))
