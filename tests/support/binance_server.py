@@ -97,20 +97,18 @@ class Server:
 
 def _spoiled(body: Any, fault: str, truth: Any, endpoint: str, query: dict[str, str]) -> Any:
     """Return an answer of whole JSON that is not what was asked."""
-    if fault == "page before":
-        return truth.aggTrades({**query, "fromId": str(max(0, int(query["fromId"]) - int(query["limit"])))})
-    if fault == "page ahead":
-        return truth.aggTrades({**query, "fromId": str(int(query["fromId"]) + int(query["limit"]))})
-    if fault == "backwards":
-        return body[::-1]
-    if fault == "twice":
-        return body + body[len(body) // 2 :]
-    if fault == "hole":
-        return body[: len(body) // 3] + body[len(body) // 3 + 7 :]
-    if fault == "empty":
-        return []
-    assert not fault, f"unknown fault {fault!r}"
-    return body
+    if fault.startswith("page "):
+        pages = -1 if fault == "page before" else 1
+        return truth.aggTrades({**query, "fromId": str(int(query["fromId"]) + pages * int(query["limit"]))})
+    third = len(body) // 3
+    spoiled = {
+        "": body,
+        "backwards": body[::-1],
+        "twice": body + body[len(body) // 2 :],
+        "hole": body[:third] + body[third + 7 :],
+        "empty": [],
+    }
+    return spoiled[fault]
 
 
 async def _cut(request: web.Request, text: str, fault: str) -> web.StreamResponse:
