@@ -61,6 +61,51 @@ def fetch_data(
     out.result(result)
 
 
+def record_data(
+    venue: Annotated[str, typer.Argument(help="binance, binanceus, or binanceusdm.")],
+    symbols: Annotated[list[str], typer.Argument(help="BTC/USDT ..., or perpetuals: BTC/USDT:USDT ...")],
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the files; made if it is missing.")],
+    minutes: Annotated[float | None, typer.Option(help="How long; default: until SIGINT or SIGTERM.")] = None,
+    streams: Annotated[str, typer.Option(help="Some of depth, trades, bookTicker.")] = "depth,trades,bookTicker",
+    rotate_minutes: Annotated[float, typer.Option(help="A file lasts this long, from the full hour.", min=0.01)] = 60,
+    buffer_mb: Annotated[float, typer.Option(help="Messages that may wait for the disk, MiB.", min=0.01)] = 64,
+    base_url: BaseUrl = "",
+    retries: Retries = 8,
+    json_mode: Json = False,
+    quiet: Quiet = False,
+    seed: Seed = None,
+) -> None:
+    """Record raw live streams with their receive times, in files that `data import` and `replay --verify` read.
+
+    Example: bookswarm data record binance BTC/USDT ETH/USDT --minutes 10 --out recordings
+
+    Example: bookswarm data record binanceusdm BTC/USDT:USDT --streams depth,bookTicker --out recordings
+    """
+    from experiments.download.pacing import RetryPolicy
+    from experiments.download.recorder import RecordOptions
+    from experiments.download.recording import RecordQuery, record_streams
+
+    query = RecordQuery(venue, tuple(symbols), None if minutes is None else minutes * 60)
+    names = tuple(name for name in streams.split(",") if name)
+    options = RecordOptions(names, rotate_minutes * 60, buffer_bytes=int(buffer_mb * (1 << 20)))
+    out_dir.mkdir(parents=True, exist_ok=True)
+    out = Output(json_mode, quiet)
+
+    async def run(advance: Any) -> tuple[dict[str, Any], int]:
+        stop, received = asyncio.Event(), []
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, lambda n=number: (received.append(n), stop.set()))
+        policy = RetryPolicy(attempts=retries)
+        result = await record_streams(query, out_dir, stop, options, base_url, policy, seed, advance)
+        return result, received[0] if received else 0
+
+    with out.progress(f"record {venue} {' '.join(symbols)}", "s") as advance:
+        result, number = asyncio.run(run(advance))
+    out.result(result)
+    if number == signal.SIGINT:
+        raise CommandFailed(130, "interrupted; the files are closed and whole")
+
+
 def parse_ms(option: str, text: str) -> int:
     """Return a moment as milliseconds since 1970 UTC; exit code 2 with the shapes that are read."""
     from market_models.datasets.formats.fixed import RowError

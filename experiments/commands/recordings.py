@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     data_app.command("import")(import_data)
     data_app.command("list")(list_data)
     data_app.command("fetch")(downloads.fetch_data)
+    data_app.command("record")(downloads.record_data)
     app.add_typer(data_app)
 
 

@@ -131,9 +131,17 @@ def _retryable(error: ccxt.BaseError, status: int | None, headers: Any) -> Retry
 
 @asynccontextmanager
 async def open_venue(
-    name: str, base_url: str = "", policy: RetryPolicy | None = None, seed: int | None = None, types: tuple = ()
+    name: str,
+    base_url: str = "",
+    policy: RetryPolicy | None = None,
+    seed: int | None = None,
+    types: tuple = (),
+    library: Any = ccxt,
 ) -> AsyncIterator[Venue]:
-    """Open a venue's client; `base_url` (http://host:port) replaces the host of every address it has."""
+    """Open a venue's client; `base_url` (http://host:port) replaces the host of every address it has.
+
+    `library` is ccxt.pro where the addresses of websockets are wanted.
+    """
     if name not in ccxt.exchanges:
         close = difflib.get_close_matches(name, ccxt.exchanges, 5, 0.4) or ["binance", "bybit", "okx", "kraken"]
         raise CommandFailed(
@@ -141,7 +149,7 @@ async def open_venue(
         )
     if base_url and not re.fullmatch(r"https?://[^/\s]+/?", base_url):
         raise CommandFailed(2, f"--base-url {base_url!r} is not of the form http://host:port")
-    watched: Any = type(name, (_Watched, getattr(ccxt, name)), {})
+    watched: Any = type(name, (_Watched, getattr(library, name)), {})
     exchange = watched(_options(name, types))
     exchange.number = str
     exchange.has = {**exchange.has, "fetchCurrencies": False}

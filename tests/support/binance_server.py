@@ -92,17 +92,16 @@ class Server:
         body = getattr(self.truth, endpoint)({**query, "futures": str(request.path.startswith("/fapi"))})
         if fault in ("drop", "torn"):
             return await _cut(request, json.dumps(body), fault)
-        return _json(_spoiled(body, fault, self.truth, endpoint, query))
+        return _json(_spoiled(body, fault, self.truth, query) if fault else body)
 
 
-def _spoiled(body: Any, fault: str, truth: Any, endpoint: str, query: dict[str, str]) -> Any:
+def _spoiled(body: Any, fault: str, truth: Any, query: dict[str, str]) -> Any:
     """Return an answer of whole JSON that is not what was asked."""
     if fault.startswith("page "):
         pages = -1 if fault == "page before" else 1
         return truth.aggTrades({**query, "fromId": str(int(query["fromId"]) + pages * int(query["limit"]))})
     third = len(body) // 3
     spoiled = {
-        "": body,
         "backwards": body[::-1],
         "twice": body + body[len(body) // 2 :],
         "hole": body[:third] + body[third + 7 :],

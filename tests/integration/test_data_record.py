@@ -1,0 +1,235 @@
+"""`data record` against a real websocket server on loopback: every byte that was sent, gaps as injected."""
+
+import asyncio
+import gzip
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.console import CommandFailed
+from experiments.download.pacing import RetryPolicy
+from experiments.download.recorder import OVERFLOW, RecordOptions
+from experiments.download.recording import RecordQuery, record_streams
+from experiments.download.stream_log import StreamLog, salvage, whole_bytes
+from market_models.datasets.formats import open_import
+from market_models.datasets.text_lines import read_lines
+from sim.replay_depth import verify_binance
+from tests.support.binance_server import Server
+from tests.support.binance_stream import BookStream
+from tests.support.binance_truth import Truth
+
+ROOT = Path(__file__).resolve().parents[2]
+TRUTH = Truth(trades=1, bars=2)
+SPOT, FUTURES = RecordQuery("binance", ("BTC/USDT",)), RecordQuery("binanceusdm", ("BTC/USDT:USDT",))
+OPTIONS = RecordOptions(flush_s=0.05, stale_wait_s=0.05)
+QUICK = RetryPolicy(attempts=5, base_s=0.01)
+
+
+def record(
+    feed: BookStream,
+    folder: Path,
+    query: RecordQuery = SPOT,
+    options: RecordOptions = OPTIONS,
+    faults: dict[int, str] | None = None,
+) -> dict[str, Any]:
+    """Record until the server has sent everything and the client has read it (it answers the closing frame)."""
+
+    async def session(url: str) -> dict[str, Any]:
+        stop = asyncio.Event()
+        recording = asyncio.ensure_future(record_streams(query, folder, stop, options, url, QUICK, 1))
+        await asyncio.to_thread(feed.finished.wait, 20)
+        stop.set()
+        return await recording
+
+    with Server(TRUTH, {"depth": faults or {}}, feed) as server:
+        return asyncio.run(session(server.url))
+
+
+def recorded(folder: Path) -> list[tuple[int, str]]:
+    """Return (local ns, text) of every line of the folder's files."""
+    lines = [line.decode() for path in sorted(folder.glob("*.gz")) for line in read_lines(path)]
+    return [(int(head), text) for head, _, text in (line.partition(" ") for line in lines)]
+
+
+def split(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the stream's messages and the snapshots."""
+    texts = [text for _, text in recorded(folder)]
+    return [t for t in texts if t.startswith('{"stream"')], [t for t in texts if t.startswith('{"lastUpdateId"')]
+
+
+@pytest.mark.parametrize("query", [SPOT, FUTURES], ids=["spot", "futures"])
+def test_every_byte_is_on_disk_and_the_replayed_book_is_the_venues(query: RecordQuery, tmp_path: Path) -> None:
+    feed = BookStream(seed=3, steps=200, futures=query is FUTURES)
+    result = record(feed, tmp_path, query)
+    messages, snapshots = split(tmp_path)
+    assert messages == feed.sent and snapshots == feed.snapshots
+    times = [at for at, _ in recorded(tmp_path)]
+    assert times == sorted(times)
+    assert (result["format"], result["instrument"], result["rows"]) == ("binance_raw", "BTCUSDT", len(times))
+    assert (result["gaps"], result["crossed"], result["quarantined"], result["lost"]) == (0, 0, {}, [])
+    replayed = verify_binance([tmp_path / entry["file"] for entry in result["files"]], None, "cpu", None)
+    assert replayed["ok"] and replayed["rows_equal"] == replayed["rows"] >= 50
+    assert replayed["gaps"] == replayed["crossed"] == 0
+
+
+@pytest.mark.parametrize("query", [SPOT, FUTURES], ids=["spot", "futures"])
+def test_lost_updates_are_gaps_exactly_as_injected_each_healed_by_a_snapshot(
+    query: RecordQuery, tmp_path: Path
+) -> None:
+    faults = {90: "disconnect", 400: "skip", 700: "disconnect"}
+    feed = BookStream(seed=4, steps=720, faults=faults, futures=query is FUTURES, wants_snapshots=4)
+    result = record(feed, tmp_path, query)
+    assert split(tmp_path)[0] == feed.sent and feed.connections == 3
+    assert len(result["lost"]) == result["gaps"] == 3 and result["crossed"] == 0
+    assert len(result["disconnects"]) == 3  # and the last one, at the end
+    assert result["snapshots"] == len(split(tmp_path)[1]) == 4 == len(feed.snapshots)
+    replayed = verify_binance(sorted(tmp_path.glob("*.gz")), None, "cpu", None)
+    assert replayed["gaps"] == 3 and replayed["crossed"] == 0
+
+
+def test_a_stale_snapshot_is_counted_and_another_is_asked_for(tmp_path: Path) -> None:
+    feed = BookStream(seed=5, steps=300, faults={200: "skip"}, wants_snapshots=2)
+    result = record(feed, tmp_path, faults={2: "stale"})
+    assert (result["snapshots"], result["stale_snapshots"], result["gaps"]) == (2, 1, 1)
+    assert split(tmp_path)[1] == feed.snapshots  # the stale one is not in the file
+    assert verify_binance(sorted(tmp_path.glob("*.gz")), None, "cpu", None)["gaps"] == 1
+
+
+def test_snapshots_that_fail_are_asked_for_again(tmp_path: Path) -> None:
+    result = record(BookStream(seed=6, steps=50), tmp_path, faults={1: "error", 2: "slow down"})
+    assert result["retries"] == {"HTTP 500": 1, "HTTP 429": 1} and (result["snapshots"], result["gaps"]) == (1, 0)
+
+
+def test_files_that_are_rotated_are_one_session_and_each_can_be_read_alone(tmp_path: Path) -> None:
+    feed = BookStream(seed=7, steps=600, wants_snapshots=2)
+    result = record(feed, tmp_path, options=replace(OPTIONS, rotate_s=1.0))
+    paths = sorted(tmp_path.glob("*.gz"))
+    assert len(paths) >= 2 and split(tmp_path)[0] == feed.sent
+    assert [entry["file"] for entry in result["files"]] == [path.name for path in paths]
+    assert result["gaps"] == result["crossed"] == 0 and result["lost"] == []
+    whole = verify_binance(paths, None, "cpu", None)
+    assert whole["ok"] and whole["gaps"] == 0
+    alone = [path for path in paths if any(b'"lastUpdateId"' in line for line in read_lines(path))]
+    assert alone and result["snapshots"] >= 2  # the first file may end before its snapshot is there
+    for path in alone:
+        with open_import(path) as imported:
+            assert (imported.report.gaps, imported.report.crossed) == (0, 0)
+        replayed = verify_binance([path], None, "cpu", None)
+        assert (replayed["rows_equal"], replayed["gaps"], replayed["crossed"]) == (replayed["rows"], 0, 0)
+
+
+def test_a_disk_that_is_too_slow_costs_counted_messages_and_never_memory(tmp_path: Path) -> None:
+    feed = BookStream(seed=8, steps=400, pause_s=0.0, padding=300, wants_snapshots=2)
+    limit = 20_000
+    result = record(feed, tmp_path, options=replace(OPTIONS, buffer_bytes=limit))
+    messages, snapshots = split(tmp_path)
+    dropped = result["dropped"][OVERFLOW]
+    assert dropped > 0 and len(messages) + dropped == len(feed.sent)
+    rest = iter(feed.sent)
+    assert all(text in rest for text in messages)  # in order, and nothing that was not sent
+    assert result["most_buffered_bytes"] <= limit + max(map(len, snapshots)) + 30
+    assert result["lost"] and result["crossed"] == 0
+
+
+def command(url: str, folder: Path) -> list[str]:
+    arguments = ("data", "record", "binance", "BTC/USDT", "--out", str(folder), "--base-url", url, "--json")
+    return [sys.executable, "-m", "experiments", *arguments, "--retries", "3"]
+
+
+def stopped(number: signal.Signals, folder: Path) -> tuple[int, str, str, BookStream]:
+    """Run the command, and signal it from the server once it has streamed 600 steps and a batch is on disk."""
+    feed = BookStream(seed=9, steps=1_000_000)
+    with Server(TRUTH, {}, feed) as server:
+        child = subprocess.Popen(
+            command(server.url, folder),
+            cwd=ROOT,
+            env=dict(os.environ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        feed.at_step(600, lambda: child.send_signal(number))
+        out, said = child.communicate(timeout=60)
+    return child.returncode, out, said, feed
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_closes_the_files_whole_and_says_what_they_hold(
+    number: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    returncode, out, said, feed = stopped(number, tmp_path)
+    assert returncode == code and "Traceback" not in said
+    result = json.loads(out)
+    fields = ("format", "instrument", "rows", "quarantined", "gaps", "crossed", "first_ns", "last_ns", "digest")
+    assert all(name in result for name in (*fields, "pages", "retries", "resumed"))
+    assert (result["gaps"], result["crossed"]) == (0, 0) and not list(tmp_path.glob("*.part"))
+    messages = split(tmp_path)[0]
+    assert len(messages) > 100 and messages == feed.sent[: len(messages)]
+
+
+def test_after_kill_nine_the_next_run_names_the_file_and_it_is_whole(tmp_path: Path) -> None:
+    assert stopped(signal.SIGKILL, tmp_path)[0] == -signal.SIGKILL
+    part = next(tmp_path.glob("*.part"))
+    with part.open("ab") as file:
+        file.write(gzip.compress(b"1" * 5_000)[:-9])  # as of a batch that was being written
+    feed = BookStream(seed=10, steps=40)
+    result = record(feed, tmp_path)
+    assert result["resumed"] and result["salvaged"] == [part.with_suffix("").name]
+    assert not list(tmp_path.glob("*.part")) and len(list(tmp_path.glob("*.gz"))) == 2
+    with open_import(part.with_suffix("")) as imported:
+        assert imported.report.used > 100 and not imported.report.quarantined and not imported.report.crossed
+
+
+def test_a_torn_file_is_cut_after_its_last_whole_batch_wherever_it_is_torn(tmp_path: Path) -> None:
+    log = StreamLog(tmp_path, "ABC")
+    ends = [0]
+    for batch in range(3):
+        log.write([b"%d {}\n" % (10**18 + batch)] * 50)
+        ends.append(next(tmp_path.glob("*.part")).stat().st_size)
+    whole = next(tmp_path.glob("*.part")).read_bytes()
+    log.end_file()
+    torn = tmp_path / "torn.gz"
+    for size in range(len(whole) + 1):
+        torn.write_bytes(whole[:size])
+        assert whole_bytes(torn) == max(end for end in ends if end <= size)
+    (tmp_path / "abc_1.gz.part").write_bytes(whole[: ends[1] - 1])
+    assert salvage(tmp_path, "ABC") == [] and not list(tmp_path.glob("*.part"))  # nothing whole: nothing kept
+
+
+WRONG = {
+    "venue": (replace(SPOT, venue="kraken"), OPTIONS, "binance, binanceus, binanceusdm"),
+    "symbol": (replace(SPOT, symbols=("BTC/USDX",)), OPTIONS, "close to it: BTC/USDT"),
+    "stream": (SPOT, replace(OPTIONS, streams=("book",)), "the streams are depth, trades, bookTicker"),
+    "minutes": (replace(SPOT, seconds=-1.0), OPTIONS, "--minutes"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_request_ends_with_2_and_says_what_is_valid(name: str, tmp_path: Path) -> None:
+    query, options, said = WRONG[name]
+
+    async def session(url: str) -> None:
+        await record_streams(query, tmp_path, asyncio.Event(), options, url, QUICK, 1)
+
+    with Server(TRUTH, {}, None) as server, pytest.raises(CommandFailed, match=re.escape(said)) as caught:
+        asyncio.run(session(server.url))
+    assert caught.value.code == 2
+
+
+def test_without_a_network_it_ends_with_3(tmp_path: Path) -> None:
+    with socket.socket() as held:  # bound and not listening: refused
+        held.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{held.getsockname()[1]}"
+        work = record_streams(SPOT, tmp_path, asyncio.Event(), OPTIONS, url, replace(QUICK, attempts=2), 1)
+        with pytest.raises(CommandFailed, match="cannot be reached") as caught:
+            asyncio.run(work)
+    assert caught.value.code == 3
