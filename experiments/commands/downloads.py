@@ -50,8 +50,12 @@ def fetch_data(
     with out.progress(f"fetch {venue} {symbol} {kind}", "ms") as advance:
         policy = RetryPolicy(attempts=retries)
         done = run_until_signal(fetch_history(query, out_dir, base_url, policy, seed, advance))
+    report = _report(done.path)
+    for note in done.notes:
+        out.say(note)
     result = {
-        **_report(done.path),
+        **report,
+        "notes": [*report["notes"], *done.notes],
         "pages": done.pages,
         "retries": done.retries,
         "resumed": done.resumed,
@@ -134,6 +138,10 @@ def run_until_signal(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(run())
     except asyncio.CancelledError:
         raise CommandFailed(130, "interrupted; what was fetched is stored, repeat the command to go on") from None
+    except OSError as error:
+        raise CommandFailed(
+            2, f"cannot write: {error}; what was stored is kept, repeat the command to go on"
+        ) from error
 
 
 def _report(path: Path) -> dict[str, Any]:

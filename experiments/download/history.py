@@ -44,6 +44,7 @@ class Fetched:
     already_complete: bool
     counts: dict[str, int]
     retries: dict[str, int]
+    notes: list[str]
 
 
 async def fetch_history(
@@ -77,9 +78,8 @@ async def fetch_history(
 
 async def _pages(venue: Venue, kind: Kind, span: Span, log: PageLog, progress: Callable[[int, int, str], None]) -> None:
     now = log.progress
-    if now.pages == 0:
-        cursor = await kind.first_cursor(venue, span)
-        log.append([], cursor, cursor is None, {})
+    if now.cursor is None and not now.done:
+        log.begin(await kind.first_cursor(venue, span))
     stale = 0
     while not now.done:
         cursor = now.cursor or 0
@@ -144,10 +144,25 @@ def _finish(path: Path, log: PageLog, kind: Kind, venue: Venue) -> Fetched:
         "counts": {reason: count for reason, count in now.counts.items() if count},
         "rows_sha256": _sha256(log.folder / "rows.jsonl"),
         "sha256": _sha256(path),
+        "notes": _notes(log, kind),
     }
     write_durably(_manifest(path), json.dumps(manifest, indent=1).encode())
     log.remove()
-    return Fetched(path, now.pages, now.rows, log.resumed, False, manifest["counts"], dict(venue.retries))
+    return Fetched(
+        path, now.pages, now.rows, log.resumed, False, manifest["counts"], dict(venue.retries), manifest["notes"]
+    )
+
+
+def _notes(log: PageLog, kind: Kind) -> list[str]:
+    """Say where the venue's history is shorter than what was asked for."""
+    query, notes = log.query, []
+    with (log.folder / "rows.jsonl").open("rb") as lines:
+        first_ms = json.loads(next(lines))[1]
+    if kind.step is not None and not kind.starts_on_key and first_ms - query["from_ms"] >= kind.step:
+        notes.append(f"the venue's history begins {(first_ms - query['from_ms']) // kind.step} bars after --from")
+    if query["asked_ms"] < query["to_ms"]:
+        notes.append("--to was in the future: fetched to the time of the first run")
+    return notes
 
 
 def _complete(path: Path) -> Fetched | None:
@@ -157,7 +172,7 @@ def _complete(path: Path) -> Fetched | None:
     manifest = json.loads(_manifest(path).read_bytes())
     if _sha256(path) != manifest["sha256"]:
         raise CommandFailed(2, f"{path}: not the file that was fetched (its SHA-256 differs); delete it to fetch anew")
-    return Fetched(path, manifest["pages"], manifest["rows"], False, True, manifest["counts"], {})
+    return Fetched(path, manifest["pages"], manifest["rows"], False, True, manifest["counts"], {}, manifest["notes"])
 
 
 async def _venue_time_ms(venue: Venue) -> int:

@@ -45,14 +45,21 @@ class PageLog:
         self.resumed = self.progress.pages > 0
         self._rows = (folder / "rows.jsonl").open("ab")
 
+    def begin(self, cursor: int | None) -> None:
+        """Make the first cursor durable; None: there is nothing to fetch."""
+        self._append([], cursor, cursor is None, {}, 0)
+
     def append(self, rows: list[Row], cursor: int | None, done: bool, counts: dict[str, int]) -> None:
         """Make a page durable: its rows first, then its line."""
+        self._append(rows, cursor, done, counts, 1)
+
+    def _append(self, rows: list[Row], cursor: int | None, done: bool, counts: dict[str, int], pages: int) -> None:
         data = b"".join(json.dumps(row, separators=(",", ":")).encode() + b"\n" for row in rows)
         self._rows.write(data)
         _sync(self._rows)
         now = self.progress
         now.cursor, now.done, now.counts = cursor, done, counts
-        now.pages, now.rows, now.bytes = now.pages + 1, now.rows + len(rows), now.bytes + len(data)
+        now.pages, now.rows, now.bytes = now.pages + pages, now.rows + len(rows), now.bytes + len(data)
         line = {**vars(now), "sha256": hashlib.sha256(data).hexdigest()}
         self._pages.write(json.dumps(line).encode() + b"\n")
         _sync(self._pages)

@@ -36,6 +36,7 @@ class RecordOptions:
     streams: tuple[str, ...] = tuple(STREAMS)
     rotate_s: float = 3_600.0
     flush_s: float = 1.0  # a batch, which is fsynced: what a power cut costs at most
+    stall_s: float = 120.0  # without any message, though pings are answered: connect anew
     buffer_bytes: int = 64 << 20  # of messages not yet on disk; beyond it messages are dropped and counted
     stale_wait_s: float = 1.0  # before another snapshot is asked for
 
@@ -115,7 +116,8 @@ class Recorder:
     async def _listen(self) -> str:
         """Take messages until the connection ends; return why it did."""
         try:
-            timeout = aiohttp.ClientWSTimeout(ws_close=1.0)  # pyright: ignore[reportCallIssue]
+            stall_s = self._options.stall_s
+            timeout = aiohttp.ClientWSTimeout(ws_receive=stall_s, ws_close=1.0)  # pyright: ignore[reportCallIssue]
             async with (
                 aiohttp.ClientSession() as session,
                 session.ws_connect(self._url(), heartbeat=20.0, timeout=timeout, max_msg_size=16 << 20) as socket,
@@ -210,12 +212,19 @@ class Recorder:
                 except asyncio.CancelledError:
                     await writing  # what left the buffer gets to the disk
                     raise
-                except OSError as error:
-                    raise CommandFailed(2, f"cannot write the recording of {symbol.name}: {error}") from error
                 self._buffered -= sum(map(len, lines))
             self.on_batch()
 
     def _write(self, symbol: _Symbol, lines: list[bytes]) -> None:
+        try:
+            self._write_batches(symbol, lines)
+        except OSError as error:
+            raise CommandFailed(
+                2, f"cannot write the recording of {symbol.name}: {error}; the next run names what is whole"
+            ) from error
+
+    @staticmethod
+    def _write_batches(symbol: _Symbol, lines: list[bytes]) -> None:
         batch: list[bytes] = []
         for line in lines:
             if line == _END_FILE:

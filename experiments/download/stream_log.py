@@ -5,6 +5,7 @@ file is `NAME.gz.part` until it is closed; one that a crash left behind is cut a
 """
 
 import gzip
+import io
 import os
 import zlib
 from datetime import UTC, datetime
@@ -23,34 +24,48 @@ class StreamLog:
         self.files: list[Path] = []
         self._folder, self._symbol = folder, symbol
         self._part: Path | None = None
-        self._file = None
+        self._file: io.FileIO | None = None
+        self._failed = False
 
     def write(self, lines: list[bytes]) -> None:
-        """Make a batch durable; the first one of a file opens it and names it after its first line's time."""
-        if not lines:
+        """Make a batch durable; the first one of a file opens it and names it after its first line's time.
+
+        After an OSError the file ends with the batch before, and nothing more is written.
+        """
+        if not lines or self._failed:
             return
-        if self._file is None:
-            self._open(int(lines[0].split(b" ", 1)[0]))
-        assert self._file is not None
-        self._file.write(gzip.compress(b"".join(lines), _LEVEL, mtime=0))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        file = self._file or self._open(int(lines[0].split(b" ", 1)[0]))
+        before, rest = file.tell(), gzip.compress(b"".join(lines), _LEVEL, mtime=0)
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except OSError:
+            self._failed = True
+            file.truncate(before)
+            file.seek(before)
+            raise
 
     def end_file(self) -> None:
         """Close the file and give it its name; the next batch opens another."""
         if self._file is None or self._part is None:
             return
+        size = self._file.tell()
         self._file.close()
         name = self._part.with_suffix("")
-        replace_durably(self._part, name)
-        self.files.append(name)
+        if size:
+            replace_durably(self._part, name)
+            self.files.append(name)
+        else:  # not even the first batch could be written
+            self._part.unlink()
         self._file = self._part = None
 
-    def _open(self, first_ns: int) -> None:
+    def _open(self, first_ns: int) -> io.FileIO:
         at = datetime.fromtimestamp(first_ns // 1_000_000_000, UTC)
         name = f"{self._symbol.lower()}_{at:%Y%m%dT%H%M%S}{first_ns % 1_000_000_000:09d}.gz"
         self._part = self._folder / f"{name}.part"
-        self._file = self._part.open("xb")
+        self._file = io.FileIO(self._part, "x")
+        return self._file
 
 
 def salvage(folder: Path, symbol: str) -> list[Path]:

@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -94,6 +95,13 @@ def test_lost_updates_are_gaps_exactly_as_injected_each_healed_by_a_snapshot(
     assert result["snapshots"] == len(split(tmp_path)[1]) == 4 == len(feed.snapshots)
     replayed = verify_binance(sorted(tmp_path.glob("*.gz")), None, "cpu", None)
     assert replayed["gaps"] == 3 and replayed["crossed"] == 0
+
+
+def test_a_silent_stall_is_noticed_though_pings_are_answered(tmp_path: Path) -> None:
+    feed = BookStream(seed=11, steps=120, faults={60: "stall"})
+    result = record(feed, tmp_path, options=replace(OPTIONS, stall_s=0.5))
+    assert feed.connections == 2 and split(tmp_path)[0] == feed.sent
+    assert len(result["lost"]) == 1 and "Timeout" in result["disconnects"][0]["reason"]
 
 
 def test_a_stale_snapshot_is_counted_and_another_is_asked_for(tmp_path: Path) -> None:
@@ -223,6 +231,41 @@ def test_a_wrong_request_ends_with_2_and_says_what_is_valid(name: str, tmp_path:
     with Server(TRUTH, {}, None) as server, pytest.raises(CommandFailed, match=re.escape(said)) as caught:
         asyncio.run(session(server.url))
     assert caught.value.code == 2
+
+
+def test_a_stream_that_cannot_be_opened_ends_with_3(tmp_path: Path) -> None:
+    feed = BookStream()
+    feed.finished.set()  # the server answers 503
+
+    async def session(url: str) -> None:
+        policy = replace(QUICK, attempts=2)
+        await record_streams(SPOT, tmp_path, asyncio.Event(), OPTIONS, url, policy, 1)
+
+    with Server(TRUTH, {}, feed) as server, pytest.raises(CommandFailed, match="no stream at ws://") as caught:
+        asyncio.run(session(server.url))
+    assert caught.value.code == 3
+
+
+def test_a_full_disk_ends_with_2_and_what_was_written_is_whole(tmp_path: Path) -> None:
+    def no_more_than_60_kb() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    with Server(TRUTH, {}, BookStream(steps=10**6, pause_s=0.004)) as server:
+        done = subprocess.run(
+            command(server.url, tmp_path),
+            cwd=ROOT,
+            env=dict(os.environ),
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=no_more_than_60_kb,
+        )
+    assert done.returncode == 2 and "cannot write the recording of BTCUSDT" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    (path,) = tmp_path.glob("*.gz*")
+    assert path.suffix == ".gz" and whole_bytes(path) == path.stat().st_size > 0
+    with open_import(path) as imported:
+        assert imported.report.rows > 0 and imported.report.gaps == 0
 
 
 def test_without_a_network_it_ends_with_3(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """A seeded book that streams over a websocket as Binance's combined stream does, loses what it is told to lose, and
 knows what it sent.
 
-Steps are numbered from 1. At a step of `faults` it does: `skip` (the depth event is not sent), `disconnect` (the
+Steps are numbered from 1. At a step of `faults` it does: `skip` (the depth event is not sent), `stall` (the
+connection stays, pings are answered, nothing is sent until the client goes, four updates pass), `disconnect` (the
 connection is broken and four updates pass before a client is served again). It goes on until it has served as many
 fresh snapshots as it wants to, then closes.
 """
@@ -61,6 +62,11 @@ class BookStream:
             self._calls.pop(self._step, _nothing)()
             fault = self._faults.get(self._step, "")
             await self._send_step(socket, fault)
+            if fault == "stall":
+                for _ in range(4):
+                    self._change()
+                await socket.receive()  # pings are answered inside; returns when the client goes
+                return socket
             if fault == "disconnect":
                 for _ in range(4):
                     self._change()
