@@ -27,6 +27,8 @@ OVERFLOW = "buffer full: the disk is slower than the stream"
 _SNAPSHOT_LEVELS = 1_000
 _YIELD_EVERY = 64  # messages that are taken from the socket before others have their turn
 _END_FILE = b""
+_STEADY_S = 10.0  # a connection that lived this long does not lengthen the wait before the next
+_MOST_LISTED = 1_000  # gaps and disconnects that are told one by one
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,19 @@ class Counts:
     messages: Counter[str] = field(default_factory=Counter)  # by stream
     snapshots: int = 0
     stale_snapshots: int = 0  # older than the diffs at hand: not written, another was asked for
-    gaps: list[dict[str, Any]] = field(default_factory=list)  # symbol, local_ns
-    disconnects: list[dict[str, Any]] = field(default_factory=list)  # local_ns, reason
+    num_gaps: int = 0
+    gaps: list[dict[str, Any]] = field(default_factory=list)  # the first ones: symbol, local_ns
+    num_disconnects: int = 0
+    disconnects: list[dict[str, Any]] = field(default_factory=list)  # the first ones: local_ns, reason
     dropped: Counter[str] = field(default_factory=Counter)  # reason -> messages
     unusable: Counter[str] = field(default_factory=Counter)  # reason -> messages
     most_buffered: int = 0  # bytes
+
+
+def _list(entries: list[dict[str, Any]], **entry: Any) -> None:
+    """Add an entry, unless there are many: a bad day must not fill the memory."""
+    if len(entries) < _MOST_LISTED:
+        entries.append(entry)
 
 
 class _Symbol:
@@ -104,11 +114,13 @@ class Recorder:
     async def _listen_for_ever(self, policy: RetryPolicy, rng: random.Random) -> None:
         failures = 0
         while True:
+            begun_s = time.monotonic()
             reason = await self._listen()
-            failures = 0 if self._is_up else failures + 1
+            failures = 0 if time.monotonic() - begun_s >= _STEADY_S else failures + 1
             if self._is_up:
-                self.counts.disconnects.append({"local_ns": time.time_ns(), "reason": reason})
-            elif not self.counts.disconnects and not self.counts.messages and failures >= policy.attempts:
+                self.counts.num_disconnects += 1
+                _list(self.counts.disconnects, local_ns=time.time_ns(), reason=reason)
+            elif not self.counts.num_disconnects and failures >= policy.attempts:
                 raise CommandFailed(3, f"{self._venue.name}: no stream at {self._url()}: {reason}; check the network")
             self._is_up = False
             await asyncio.sleep(policy.wait_s(failures, rng))
@@ -162,7 +174,8 @@ class Recorder:
             self.counts.unusable[str(error)] += 1
             return
         if broke:
-            self.counts.gaps.append({"symbol": symbol.name, "local_ns": local_ns})
+            self.counts.num_gaps += 1
+            _list(self.counts.gaps, symbol=symbol.name, local_ns=local_ns)
         if symbol.sync.needs_snapshot and (symbol.snapshot is None or symbol.snapshot.done()):
             symbol.snapshot = asyncio.ensure_future(self._take_snapshot(symbol))
 

@@ -53,7 +53,7 @@ async def record_streams(
     policy = policy or RetryPolicy()
     types = market_types(query.symbols[0])
     async with open_venue(query.venue, base_url, policy, seed, types, ccxt.pro) as venue:
-        markets = [await venue.market(symbol) for symbol in query.symbols]
+        markets = [await _unless(stop, venue.market(symbol)) for symbol in query.symbols]
         names, futures = _names(markets), bool(markets[0]["linear"])
         salvaged = [path for name in names for path in salvage(folder, name)]
         recorder = Recorder(venue, names, folder, options, futures)
@@ -84,7 +84,7 @@ def check(query: RecordQuery, options: RecordOptions) -> None:
 
 def _show(progress: Any, recorder: Recorder, seconds: float | None, begun_s: float) -> None:
     counts, passed = recorder.counts, int(time.monotonic() - begun_s)
-    gaps = f", {len(counts.gaps)} gaps" if counts.gaps else ""
+    gaps = f", {counts.num_gaps} gaps" if counts.num_gaps else ""
     progress(passed, int(seconds or passed + 1), f"{counts.messages.total():,} messages{gaps}")
 
 
@@ -93,6 +93,20 @@ def _names(markets: list[dict[str, Any]]) -> list[str]:
     if kinds not in ({"spot"}, {"linear"}):
         raise CommandFailed(2, f"SYMBOLS are of {', '.join(sorted(kinds))} markets: give spot or linear ones, not both")
     return list(dict.fromkeys(market["id"] for market in markets))
+
+
+async def _unless(stop: asyncio.Event, work: Any) -> Any:
+    """Return what the work returns; CommandFailed 130 if the event is set before."""
+    task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise CommandFailed(130, "interrupted before anything was recorded")
+        return task.result()
+    finally:
+        stopped.cancel()
+        task.cancel()
+        await asyncio.gather(task, stopped, return_exceptions=True)
 
 
 async def _until(stop: asyncio.Event, seconds: float | None, work: Any) -> None:
@@ -120,7 +134,9 @@ def _finish(
         "messages": dict(counts.messages),
         "snapshots": counts.snapshots,
         "stale_snapshots": counts.stale_snapshots,
+        "num_lost": counts.num_gaps,
         "lost": counts.gaps,
+        "num_disconnects": counts.num_disconnects,
         "disconnects": counts.disconnects,
         "dropped": dict(counts.dropped),
         "most_buffered_bytes": counts.most_buffered,

@@ -86,8 +86,8 @@ def test_every_byte_is_on_disk_and_the_replayed_book_is_the_venues(query: Record
 def test_lost_updates_are_gaps_exactly_as_injected_each_healed_by_a_snapshot(
     query: RecordQuery, tmp_path: Path
 ) -> None:
-    faults = {90: "disconnect", 400: "skip", 700: "disconnect"}
-    feed = BookStream(seed=4, steps=720, faults=faults, futures=query is FUTURES, wants_snapshots=4)
+    faults = ("disconnect", "skip", "disconnect")
+    feed = BookStream(seed=4, steps=200, faults=faults, futures=query is FUTURES)
     result = record(feed, tmp_path, query)
     assert split(tmp_path)[0] == feed.sent and feed.connections == 3
     assert len(result["lost"]) == result["gaps"] == 3 and result["crossed"] == 0
@@ -98,14 +98,14 @@ def test_lost_updates_are_gaps_exactly_as_injected_each_healed_by_a_snapshot(
 
 
 def test_a_silent_stall_is_noticed_though_pings_are_answered(tmp_path: Path) -> None:
-    feed = BookStream(seed=11, steps=120, faults={60: "stall"})
+    feed = BookStream(seed=11, steps=120, faults=["stall"])
     result = record(feed, tmp_path, options=replace(OPTIONS, stall_s=0.5))
     assert feed.connections == 2 and split(tmp_path)[0] == feed.sent
     assert len(result["lost"]) == 1 and "Timeout" in result["disconnects"][0]["reason"]
 
 
 def test_a_stale_snapshot_is_counted_and_another_is_asked_for(tmp_path: Path) -> None:
-    feed = BookStream(seed=5, steps=300, faults={200: "skip"}, wants_snapshots=2)
+    feed = BookStream(seed=5, steps=100, faults=["skip"])
     result = record(feed, tmp_path, faults={2: "stale"})
     assert (result["snapshots"], result["stale_snapshots"], result["gaps"]) == (2, 1, 1)
     assert split(tmp_path)[1] == feed.snapshots  # the stale one is not in the file
@@ -244,6 +244,18 @@ def test_a_stream_that_cannot_be_opened_ends_with_3(tmp_path: Path) -> None:
     with Server(TRUTH, {}, feed) as server, pytest.raises(CommandFailed, match="no stream at ws://") as caught:
         asyncio.run(session(server.url))
     assert caught.value.code == 3
+
+
+def test_a_stop_before_the_venue_answers_ends_at_once_with_130(tmp_path: Path) -> None:
+    async def session(url: str) -> None:
+        stop = asyncio.Event()
+        stop.set()
+        await record_streams(SPOT, tmp_path, stop, OPTIONS, url, RetryPolicy(), 1)
+
+    faults = {"exchangeInfo": dict.fromkeys(range(1, 100), "error")}
+    with Server(TRUTH, faults) as server, pytest.raises(CommandFailed, match="before anything") as caught:
+        asyncio.run(session(server.url))
+    assert caught.value.code == 130
 
 
 def test_a_full_disk_ends_with_2_and_what_was_written_is_whole(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """A seeded book that streams over a websocket as Binance's combined stream does, loses what it is told to lose, and
 knows what it sent.
 
-Steps are numbered from 1. At a step of `faults` it does: `skip` (the depth event is not sent), `stall` (the
+`faults` happen one after the other, each when a snapshot was served since the one before and CALM_STEPS steps have passed:
+`skip` (the depth event is not sent), `stall` (the
 connection stays, pings are answered, nothing is sent until the client goes, four updates pass), `disconnect` (the
-connection is broken and four updates pass before a client is served again). It goes on until it has served as many
-fresh snapshots as it wants to, then closes.
+connection is broken and four updates pass before a client is served again). It goes on for `steps`, and until all
+faults have happened and a snapshot was served after each, then closes.
 """
 
 import asyncio
@@ -12,12 +13,12 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp import web
 
-STALE_BY = 40  # updates that a stale snapshot lags behind
+CALM_STEPS = 40
 
 
 class BookStream:
@@ -27,22 +28,23 @@ class BookStream:
         self,
         seed: int = 0,
         steps: int = 120,
-        faults: dict[int, str] | None = None,
+        faults: Sequence[str] = (),
         futures: bool = False,
         pause_s: float = 0.002,
         padding: int = 0,
-        wants_snapshots: int = 1,
+        wants_snapshots: int = 0,
     ) -> None:
-        self._rng, self._steps, self._faults, self._futures = random.Random(seed), steps, faults or {}, futures
-        self._pause_s, self._padding, self._wants_snapshots = pause_s, padding, wants_snapshots
+        self._rng, self._steps, self._faults, self._futures = random.Random(seed), steps, list(faults), futures
+        self._pause_s, self._padding, self._wants_snapshots = pause_s, padding, max(wants_snapshots, len(faults) + 1)
         self.sent: list[str] = []
         self.snapshots: list[str] = []
         self.finished = threading.Event()
-        self.connections = 0
+        self.connections = self.faults_done = 0
         self._id, self._step, self._trade = 10_000, 0, 500
         # Bids stay below 1,000 and asks above: no mixture of old and new levels is crossed.
         self._book = (dict.fromkeys(range(950, 1000), 5), dict.fromkeys(range(1001, 1051), 5))
-        self._old: list[tuple[int, str]] = []
+        self._first_snapshot = self._snapshot()
+        self._served_at_step = 0
         self._calls: dict[int, Callable[[], None]] = {}
 
     def at_step(self, step: int, call: Callable[[], None]) -> None:
@@ -57,10 +59,10 @@ class BookStream:
         socket = web.WebSocketResponse(autoclose=True)
         await socket.prepare(request)
         self.connections += 1
-        while self._step < self._steps or len(self.snapshots) < self._wants_snapshots:
+        while not self._is_over():
             self._step += 1
             self._calls.pop(self._step, _nothing)()
-            fault = self._faults.get(self._step, "")
+            fault = self._next_fault()
             await self._send_step(socket, fault)
             if fault == "stall":
                 for _ in range(4):
@@ -82,9 +84,22 @@ class BookStream:
         """Return the book of now, or an old one where the fault is `stale`."""
         assert query["symbol"] == "BTCUSDT"
         if fault == "stale":
-            return next(text for number, text in self._old if number >= self._id - STALE_BY)
+            return self._first_snapshot
+        self._served_at_step = self._step
         self.snapshots.append(self._snapshot())
         return self.snapshots[-1]
+
+    def _is_over(self) -> bool:
+        calm = self._step >= self._served_at_step + CALM_STEPS
+        return self._step >= self._steps and len(self.snapshots) >= self._wants_snapshots and calm
+
+    def _next_fault(self) -> str:
+        happened = self.faults_done
+        calm = self._step >= self._served_at_step + CALM_STEPS
+        if happened == len(self._faults) or len(self.snapshots) <= happened or not calm:
+            return ""
+        self.faults_done += 1
+        return self._faults[happened]
 
     async def _send_step(self, socket: web.WebSocketResponse, fault: str) -> None:
         event = self._change()
@@ -114,7 +129,6 @@ class BookStream:
 
     def _change(self) -> dict[str, Any]:
         """Change some levels; return the depth event."""
-        self._old.append((self._id, self._snapshot()))
         previous, count = self._id, self._rng.randint(1, 4)
         self._id += count
         sides: tuple[list, list] = ([], [])
