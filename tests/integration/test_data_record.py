@@ -1,70 +1,23 @@
 """`data record` against a real websocket server on loopback: every byte that was sent, gaps as injected."""
 
 import asyncio
-import gzip
-import json
-import os
 import re
-import resource
-import signal
 import socket
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from experiments.console import CommandFailed
 from experiments.download.pacing import RetryPolicy
-from experiments.download.recorder import OVERFLOW, RecordOptions
+from experiments.download.recorder import OVERFLOW
 from experiments.download.recording import RecordQuery, record_streams
-from experiments.download.stream_log import StreamLog, salvage, whole_bytes
 from market_models.datasets.formats import open_import
 from market_models.datasets.text_lines import read_lines
 from sim.replay_depth import verify_binance
 from tests.support.binance_server import Server
 from tests.support.binance_stream import BookStream
-from tests.support.binance_truth import Truth
-
-ROOT = Path(__file__).resolve().parents[2]
-TRUTH = Truth(trades=1, bars=2)
-SPOT, FUTURES = RecordQuery("binance", ("BTC/USDT",)), RecordQuery("binanceusdm", ("BTC/USDT:USDT",))
-OPTIONS = RecordOptions(flush_s=0.05, stale_wait_s=0.05)
-QUICK = RetryPolicy(attempts=5, base_s=0.01)
-
-
-def record(
-    feed: BookStream,
-    folder: Path,
-    query: RecordQuery = SPOT,
-    options: RecordOptions = OPTIONS,
-    faults: dict[int, str] | None = None,
-) -> dict[str, Any]:
-    """Record until the server has sent everything and the client has read it (it answers the closing frame)."""
-
-    async def session(url: str) -> dict[str, Any]:
-        stop = asyncio.Event()
-        recording = asyncio.ensure_future(record_streams(query, folder, stop, options, url, QUICK, 1))
-        await asyncio.to_thread(feed.finished.wait, 20)
-        stop.set()
-        return await recording
-
-    with Server(TRUTH, {"depth": faults or {}}, feed) as server:
-        return asyncio.run(session(server.url))
-
-
-def recorded(folder: Path) -> list[tuple[int, str]]:
-    """Return (local ns, text) of every line of the folder's files."""
-    lines = [line.decode() for path in sorted(folder.glob("*.gz")) for line in read_lines(path)]
-    return [(int(head), text) for head, _, text in (line.partition(" ") for line in lines)]
-
-
-def split(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the stream's messages and the snapshots."""
-    texts = [text for _, text in recorded(folder)]
-    return [t for t in texts if t.startswith('{"stream"')], [t for t in texts if t.startswith('{"lastUpdateId"')]
+from tests.support.recorder import FUTURES, OPTIONS, QUICK, SPOT, TRUTH, record, recorded, split
 
 
 @pytest.mark.parametrize("query", [SPOT, FUTURES], ids=["spot", "futures"])
@@ -92,7 +45,8 @@ def test_lost_updates_are_gaps_exactly_as_injected_each_healed_by_a_snapshot(
     assert split(tmp_path)[0] == feed.sent and feed.connections == 3
     assert len(result["lost"]) == result["gaps"] == 3 and result["crossed"] == 0
     assert len(result["disconnects"]) == 3  # and the last one, at the end
-    assert result["snapshots"] == len(split(tmp_path)[1]) == 4 == len(feed.snapshots)
+    assert result["snapshots"] == len(split(tmp_path)[1]) >= 2
+    assert result["snapshots"] + result["stale_snapshots"] == len(feed.snapshots) >= 4
     replayed = verify_binance(sorted(tmp_path.glob("*.gz")), None, "cpu", None)
     assert replayed["gaps"] == 3 and replayed["crossed"] == 0
 
@@ -148,71 +102,6 @@ def test_a_disk_that_is_too_slow_costs_counted_messages_and_never_memory(tmp_pat
     assert result["lost"] and result["crossed"] == 0
 
 
-def command(url: str, folder: Path) -> list[str]:
-    arguments = ("data", "record", "binance", "BTC/USDT", "--out", str(folder), "--base-url", url, "--json")
-    return [sys.executable, "-m", "experiments", *arguments, "--retries", "3"]
-
-
-def stopped(number: signal.Signals, folder: Path) -> tuple[int, str, str, BookStream]:
-    """Run the command, and signal it from the server once it has streamed 600 steps and a batch is on disk."""
-    feed = BookStream(seed=9, steps=1_000_000)
-    with Server(TRUTH, {}, feed) as server:
-        child = subprocess.Popen(
-            command(server.url, folder),
-            cwd=ROOT,
-            env=dict(os.environ),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        feed.at_step(600, lambda: child.send_signal(number))
-        out, said = child.communicate(timeout=60)
-    return child.returncode, out, said, feed
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_a_signal_closes_the_files_whole_and_says_what_they_hold(
-    number: signal.Signals, code: int, tmp_path: Path
-) -> None:
-    returncode, out, said, feed = stopped(number, tmp_path)
-    assert returncode == code and "Traceback" not in said
-    result = json.loads(out)
-    fields = ("format", "instrument", "rows", "quarantined", "gaps", "crossed", "first_ns", "last_ns", "digest")
-    assert all(name in result for name in (*fields, "pages", "retries", "resumed"))
-    assert (result["gaps"], result["crossed"]) == (0, 0) and not list(tmp_path.glob("*.part"))
-    messages = split(tmp_path)[0]
-    assert len(messages) > 100 and messages == feed.sent[: len(messages)]
-
-
-def test_after_kill_nine_the_next_run_names_the_file_and_it_is_whole(tmp_path: Path) -> None:
-    assert stopped(signal.SIGKILL, tmp_path)[0] == -signal.SIGKILL
-    part = next(tmp_path.glob("*.part"))
-    with part.open("ab") as file:
-        file.write(gzip.compress(b"1" * 5_000)[:-9])  # as of a batch that was being written
-    feed = BookStream(seed=10, steps=40)
-    result = record(feed, tmp_path)
-    assert result["resumed"] and result["salvaged"] == [part.with_suffix("").name]
-    assert not list(tmp_path.glob("*.part")) and len(list(tmp_path.glob("*.gz"))) == 2
-    with open_import(part.with_suffix("")) as imported:
-        assert imported.report.used > 100 and not imported.report.quarantined and not imported.report.crossed
-
-
-def test_a_torn_file_is_cut_after_its_last_whole_batch_wherever_it_is_torn(tmp_path: Path) -> None:
-    log = StreamLog(tmp_path, "ABC")
-    ends = [0]
-    for batch in range(3):
-        log.write([b"%d {}\n" % (10**18 + batch)] * 50)
-        ends.append(next(tmp_path.glob("*.part")).stat().st_size)
-    whole = next(tmp_path.glob("*.part")).read_bytes()
-    log.end_file()
-    torn = tmp_path / "torn.gz"
-    for size in range(len(whole) + 1):
-        torn.write_bytes(whole[:size])
-        assert whole_bytes(torn) == max(end for end in ends if end <= size)
-    (tmp_path / "abc_1.gz.part").write_bytes(whole[: ends[1] - 1])
-    assert salvage(tmp_path, "ABC") == [] and not list(tmp_path.glob("*.part"))  # nothing whole: nothing kept
-
-
 WRONG = {
     "venue": (replace(SPOT, venue="kraken"), OPTIONS, "binance, binanceus, binanceusdm"),
     "symbol": (replace(SPOT, symbols=("BTC/USDX",)), OPTIONS, "close to it: BTC/USDT"),
@@ -256,28 +145,6 @@ def test_a_stop_before_the_venue_answers_ends_at_once_with_130(tmp_path: Path) -
     with Server(TRUTH, faults) as server, pytest.raises(CommandFailed, match="before anything") as caught:
         asyncio.run(session(server.url))
     assert caught.value.code == 130
-
-
-def test_a_full_disk_ends_with_2_and_what_was_written_is_whole(tmp_path: Path) -> None:
-    def no_more_than_60_kb() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
-
-    with Server(TRUTH, {}, BookStream(steps=10**6, pause_s=0.004)) as server:
-        done = subprocess.run(
-            command(server.url, tmp_path),
-            cwd=ROOT,
-            env=dict(os.environ),
-            capture_output=True,
-            text=True,
-            check=False,
-            preexec_fn=no_more_than_60_kb,
-        )
-    assert done.returncode == 2 and "cannot write the recording of BTCUSDT" in done.stderr, done.stderr
-    assert "Traceback" not in done.stderr
-    (path,) = tmp_path.glob("*.gz*")
-    assert path.suffix == ".gz" and whole_bytes(path) == path.stat().st_size > 0
-    with open_import(path) as imported:
-        assert imported.report.rows > 0 and imported.report.gaps == 0
 
 
 def test_without_a_network_it_ends_with_3(tmp_path: Path) -> None:

@@ -1,11 +1,9 @@
-"""A seeded book that streams over a websocket as Binance's combined stream does, loses what it is told to lose, and
-knows what it sent.
+"""A seeded book that streams over a websocket as Binance's combined stream does, and knows what it sent.
 
-`faults` happen one after the other, each when a snapshot was served since the one before and CALM_STEPS steps have passed:
-`skip` (the depth event is not sent), `stall` (the
-connection stays, pings are answered, nothing is sent until the client goes, four updates pass), `disconnect` (the
-connection is broken and four updates pass before a client is served again). It goes on for `steps`, and until all
-faults have happened and a snapshot was served after each, then closes.
+`faults` happen one after the other, each once a snapshot was served after the one before and CALM_STEPS have passed:
+`skip` (a depth event is not sent), `disconnect` (the connection is closed and four updates pass before a client is
+served again), `stall` (as that, and the connection stays: pings are answered, nothing is sent until the client goes).
+The stream lasts `steps`, and until each fault was followed by a snapshot; then it closes.
 """
 
 import asyncio
@@ -18,7 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
-CALM_STEPS = 40
+CALM_STEPS = 100
 
 
 class BookStream:
