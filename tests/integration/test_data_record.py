@@ -16,7 +16,7 @@ from market_models.datasets.formats import open_import
 from market_models.datasets.text_lines import read_lines
 from sim.replay_depth import verify_binance
 from tests.support.binance_server import Server
-from tests.support.binance_stream import BookStream
+from tests.support.binance_stream import BookStream, in_name_of
 from tests.support.recorder import FUTURES, OPTIONS, QUICK, SPOT, TRUTH, record, recorded, split
 
 
@@ -33,6 +33,18 @@ def test_every_byte_is_on_disk_and_the_replayed_book_is_the_venues(query: Record
     replayed = verify_binance([tmp_path / entry["file"] for entry in result["files"]], None, "cpu", None)
     assert replayed["ok"] and replayed["rows_equal"] == replayed["rows"] >= 50
     assert replayed["gaps"] == replayed["crossed"] == 0
+
+
+def test_several_symbols_have_files_and_snapshots_of_their_own(tmp_path: Path) -> None:
+    feed = BookStream(seed=12, steps=100, wants_snapshots=2)
+    result = record(feed, tmp_path, replace(SPOT, symbols=("BTC/USDT", "ETHUSDT")))
+    assert (result["instrument"], result["snapshots"], result["lost"]) == ("BTCUSDT,ETHUSDT", 2, [])
+    for name in ("btcusdt", "ethusdt"):
+        (path,) = tmp_path.glob(f"{name}_*.gz")
+        texts = [line.partition(b" ")[2].decode() for line in read_lines(path)]
+        assert [text for text in texts if '"stream"' in text] == [in_name_of(name, text) for text in feed.sent]
+        replayed = verify_binance([path], None, "cpu", None)
+        assert replayed["ok"] and replayed["rows"] >= 50
 
 
 @pytest.mark.parametrize("query", [SPOT, FUTURES], ids=["spot", "futures"])

@@ -3,7 +3,8 @@
 `faults` happen one after the other, each once a snapshot was served after the one before and CALM_STEPS have passed:
 `skip` (a depth event is not sent), `disconnect` (the connection is closed and four updates pass before a client is
 served again), `stall` (as that, and the connection stays: pings are answered, nothing is sent until the client goes).
-The stream lasts `steps`, and until each fault was followed by a snapshot; then it closes.
+Every symbol that is subscribed has the same book. The stream lasts `steps`, and until each fault was followed by a
+snapshot; then it closes.
 """
 
 import asyncio
@@ -43,6 +44,7 @@ class BookStream:
         self._book = (dict.fromkeys(range(950, 1000), 5), dict.fromkeys(range(1001, 1051), 5))
         self._first_snapshot = self._snapshot()
         self._served_at_step = 0
+        self._names: list[str] = []
         self._calls: dict[int, Callable[[], None]] = {}
 
     def at_step(self, step: int, call: Callable[[], None]) -> None:
@@ -53,7 +55,9 @@ class BookStream:
         """Stream from where the book is, until a fault or the end."""
         if self.finished.is_set():
             return web.Response(status=503)
-        assert "btcusdt@depth@100ms" in request.query["streams"]
+        streams = request.query["streams"].split("/")
+        assert "btcusdt@depth@100ms" in streams
+        self._names = list(dict.fromkeys(stream.split("@")[0] for stream in streams))
         socket = web.WebSocketResponse(autoclose=True)
         await socket.prepare(request)
         self.connections += 1
@@ -80,7 +84,7 @@ class BookStream:
 
     async def snapshot(self, query: dict[str, str], fault: str) -> str:
         """Return the book of now, or an old one where the fault is `stale`."""
-        assert query["symbol"] == "BTCUSDT"
+        assert query["symbol"].lower() in self._names
         if fault == "stale":
             return self._first_snapshot
         self._served_at_step = self._step
@@ -122,7 +126,8 @@ class BookStream:
         if self._padding:
             data = {**data, "padding": "x" * self._padding}
         text = json.dumps({"stream": f"btcusdt@{stream}", "data": data}, separators=(",", ":"))
-        await socket.send_str(text)
+        for name in self._names:
+            await socket.send_str(in_name_of(name, text))
         self.sent.append(text)
 
     def _change(self) -> dict[str, Any]:
@@ -146,6 +151,11 @@ class BookStream:
         asks = [[_price(tick), str(lots)] for tick, lots in sorted(self._book[1].items())]
         times = {"E": _now_ms(), "T": _now_ms()} if self._futures else {}
         return json.dumps({"lastUpdateId": self._id, **times, "bids": bids, "asks": asks}, separators=(",", ":"))
+
+
+def in_name_of(name: str, text: str) -> str:
+    """Return a message of BTCUSDT as that of another symbol, whose book is the same."""
+    return text.replace("btcusdt", name).replace("BTCUSDT", name.upper())
 
 
 def _nothing() -> None:
