@@ -1,15 +1,18 @@
-"""`bookswarm data import`, `data list`: recorded files into the warehouse, and what is there."""
+"""The group `bookswarm data`; `data import`, `data list`: recorded files into the warehouse, and what is there."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from experiments.commands import downloads
 from experiments.commands.options import Json, Quiet, Seed
 from experiments.console import CommandFailed, Output, print_value
 
 data_app = typer.Typer(
-    name="data", help="Recorded market data: import files, list what is stored.", no_args_is_help=True
+    name="data",
+    help="Recorded market data: fetch or record it, import files, list what is stored.",
+    no_args_is_help=True,
 )
 
 
@@ -17,6 +20,8 @@ def register(app: typer.Typer) -> None:
     """Attach the command group."""
     data_app.command("import")(import_data)
     data_app.command("list")(list_data)
+    data_app.command("fetch")(downloads.fetch_data)
+    data_app.command("record")(downloads.record_data)
     app.add_typer(data_app)
 
 

@@ -291,6 +291,29 @@ def bars_json() -> Sample:
     return Sample("venue_ABC_1m.json", json.dumps(bars).encode(), 5, {"bars": 5})
 
 
+def history() -> Sample:
+    about = {
+        "venue": "binance",
+        "symbol": "ABC/USDT",
+        "market": "ABCUSDT",
+        "kind": "trades",
+        "timeframe": "1m",
+        "step": 1,
+    }
+    table = pa.table(
+        {
+            "id": [100 + i for i in range(5)],
+            "time_ms": [T0_MS + i for i in range(5)],
+            "side": ["buy", "sell", "buy", "buy", "sell"],
+            "price": ["0.0014", "0.0015", "0.0016", "0.0014", "0.0015"],
+            "size": ["23.0", "54.0", "1.5", "2.0", "3.0"],
+        }
+    ).replace_schema_metadata({"bookswarm.history": _json(about)})
+    out = io.BytesIO()
+    pq.write_table(table, out)
+    return Sample("binance_ABCUSDT_trades.parquet", out.getvalue(), 5, {"trades": 5})
+
+
 def feather() -> Sample:
     table = pa.table(
         {
@@ -370,6 +393,7 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
         sgx,
         session,
         bars_json,
+        history,
         feather,
         lean,
         tardis,

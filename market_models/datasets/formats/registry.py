@@ -24,6 +24,7 @@ _MODULES = (
     "sgx",
     "session",
     "bars_json",
+    "history",
     "feather",
     "lean",
     "tardis",
