@@ -49,3 +49,24 @@ def step(
         lambda p, m, v: p - (unbias_mean * m) / (jnp.sqrt(v * unbias_square) + EPS), params, mean, square
     )
     return moved, AdamState(count, mean, square)
+
+
+def guarded_step(
+    params: PolicyParams,
+    state: AdamState,
+    gradient: PolicyParams,
+    max_norm: jax.Array,
+    learning_rate: jax.Array,
+) -> tuple[PolicyParams, AdamState, dict[str, jax.Array]]:
+    """Take one step with the gradient's global norm clipped to `max_norm` float32[].
+
+    A gradient that is not finite changes nothing and is counted in `skipped_steps`: one diverging agent of a
+    population keeps its last finite weights. Returns `grad_norm` beside it.
+    """
+    norm = jnp.sqrt(sum(jnp.sum(g * g) for g in jax.tree.leaves(gradient)))
+    scale = jnp.minimum(1.0, max_norm / jnp.maximum(norm, 1e-12))
+    moved, stepped = step(params, state, gradient, scale, learning_rate)
+    finite = jnp.isfinite(norm)
+    keep = lambda new, old: jnp.where(finite, new, old)  # noqa: E731
+    stats = {"grad_norm": norm, "skipped_steps": 1.0 - finite.astype(jnp.float32)}
+    return jax.tree.map(keep, moved, params), jax.tree.map(keep, stepped, state), stats
