@@ -126,9 +126,8 @@ def _step(run: _Run, carry: _Carry, step: jax.Array, noise: jax.Array) -> _Carry
     env_state, result = run.env.step(env_keys(run.env, keys, run.config), collection.env_state, flat, run.env_params)
     reward = result.reward * jnp.repeat(run.hyper.reward_scale, envs_per_agent)
     episodes, _, finished = account(collection, result, reward, jnp.repeat(run.hyper.gamma, envs_per_agent))
-    leaves = (obs, None, reward, result.terminated, result.final_obs)
-    by_agent = [None if leaf is None else per_agent(leaf, num_agents) for leaf in leaves]
-    new = Transition(*by_agent)._replace(action=action)
+    stepped = Transition(obs, flat, reward, result.terminated, result.final_obs)
+    new = jax.tree.map(lambda leaf: per_agent(leaf, num_agents), stepped)._replace(action=action)
     buffer = replay.add(learner.replay, added, new)
     return _Carry(Collection(env_state, episodes, finished), learner._replace(replay=buffer))
 

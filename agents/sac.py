@@ -43,13 +43,15 @@ class Training(NamedTuple):
 
 def coefficients(hyper: SACHyperparameters, progress: jax.Array) -> Coefficients:
     """Return what this update needs, each float32[A]; progress in [0, 1] over the run's updates."""
-    rates = (hyper.actor_learning_rate, hyper.critic_learning_rate, hyper.temperature_learning_rate)
+    final = hyper.final_learning_rate_frac
     return Coefficients(
-        *(decayed(rate, hyper.final_learning_rate_frac, progress) for rate in rates),
-        hyper.gamma,
-        hyper.tau,
-        hyper.target_entropy,
-        hyper.max_grad_norm,
+        actor_learning_rate=decayed(hyper.actor_learning_rate, final, progress),
+        critic_learning_rate=decayed(hyper.critic_learning_rate, final, progress),
+        temperature_learning_rate=decayed(hyper.temperature_learning_rate, final, progress),
+        gamma=hyper.gamma,
+        tau=hyper.tau,
+        target_entropy=hyper.target_entropy,
+        max_grad_norm=hyper.max_grad_norm,
     )
 
 

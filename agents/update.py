@@ -24,7 +24,8 @@ def update(
     """Run one PPO update; returns the next state and the metrics, each float32[A]. env_params leaves are [B, ...]."""
     env_state, episodes, trajectory, finished = rollout.collect(state, update_keys(state), env_params, env, config)
     progress = state.shared.update / jnp.maximum(state.shared.num_updates - 1, 1)
-    learning_rate = hyperparameters.learning_rate(state.hyper, jnp.clip(progress, 0.0, 1.0))
+    hyper: Any = state.hyper
+    learning_rate = hyperparameters.learning_rate(hyper, jnp.clip(progress, 0.0, 1.0))
     learner, stats = _learn(state, trajectory, episodes.obs, learning_rate, config, chunk)
     metrics = stats | {"learning_rate": learning_rate}
     return close(state, learner, env_state, episodes, finished, metrics, config)
@@ -69,8 +70,9 @@ def _learn(
     rows = config.steps_per_update * config.envs_per_agent
     permutations = ppo.shuffles(key, rows, config.epochs, config.minibatches)
     by_agent = jax.tree.map(lambda leaf: _agent_major(leaf, num_agents), trajectory)
-    discounts = Discounts(state.hyper.gamma, state.hyper.gae_lambda)
-    coefficient = ppo.coefficients(state.hyper, learning_rate)
+    hyper: Any = state.hyper
+    discounts = Discounts(hyper.gamma, hyper.gae_lambda)
+    coefficient = ppo.coefficients(hyper, learning_rate)
 
     def one(agent: tuple[Learner, Trajectory, jax.Array, Discounts, ppo.Coefficients]) -> tuple[Learner, dict]:
         return learn(*agent, permutations, config.normalise_returns)

@@ -18,10 +18,18 @@ FAMILY = pytest.mark.parametrize(
 )
 
 
+# Compiled whole: one operation at a time each costs a compilation of its own.
+targets = jax.jit(dqn.targets, static_argnames="config")
+loss = jax.jit(dqn.loss, static_argnames="config")
+learn = jax.jit(dqn.learn, static_argnames="config")
+explore = jax.jit(dqn.explore, static_argnames="config")
+init = jax.jit(q_networks.init_population, static_argnums=(1, 2, 3, 4, 5))
+
+
 def network(seed, config):
     """One agent's weights, far from the start's, biases too."""
     keys = jax.random.split(jax.random.key(seed), 1)
-    params = q_networks.init_population(keys, OBS_DIM, NUM_ACTIONS, config.hidden, config.quantiles, config.dueling)
+    params = init(keys, OBS_DIM, NUM_ACTIONS, config.hidden, config.quantiles, config.dueling)
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda leaf: leaf[0] + rng.normal(size=leaf.shape[1:]).astype(np.float32), params)
 
@@ -38,14 +46,14 @@ def batch(seed=0):
 def test_targets_and_loss_are_those_of_the_papers(double, dueling, quantiles):
     config = DQNConfig(hidden=(6, 5), double=double, dueling=dueling, quantiles=quantiles)
     online, target, data = network(1, config), network(2, config), batch()
-    wanted = dqn.targets(online, target, data, jnp.float32(0.9), config)
+    wanted = targets(online, target, data, jnp.float32(0.9), config)
     expected = [
         oracle.dqn_target(online, target, *row, 0.9, double, quantiles)
         for row in zip(data.reward, data.terminated, data.next_obs, strict=True)
     ]
     np.testing.assert_allclose(wanted, expected, rtol=1e-4, atol=1e-4)
     threshold = 0.7
-    total, stats = dqn.loss(online, data, wanted, jnp.float32(threshold), config)
+    total, stats = loss(online, data, wanted, jnp.float32(threshold), config)
     chosen = [
         oracle.quantile_values(online, obs, quantiles)[action]
         for obs, action in zip(data.obs, data.action, strict=True)
@@ -58,8 +66,8 @@ def test_targets_and_loss_are_those_of_the_papers(double, dueling, quantiles):
 def test_double_and_plain_targets_differ_where_the_networks_disagree():
     config = DQNConfig(hidden=(6,), double=True)
     online, target, data = network(1, config), network(2, config), batch()
-    double = dqn.targets(online, target, data, jnp.float32(0.9), config)
-    plain = dqn.targets(online, target, data, jnp.float32(0.9), DQNConfig(hidden=(6,), double=False))
+    double = targets(online, target, data, jnp.float32(0.9), config)
+    plain = targets(online, target, data, jnp.float32(0.9), DQNConfig(hidden=(6,), double=False))
     assert (plain >= double - 1e-6).all(), "the maximum is never below another action's value"
     assert (plain > double + 1e-3).any()
 
@@ -80,11 +88,12 @@ def test_the_gradient_descends_to_the_quantiles_of_a_distribution():
     data = jax.tree.map(lambda leaf: leaf[:1], batch())
     draws = np.quantile(np.random.default_rng(0).exponential(size=100_000), (np.arange(1000) + 0.5) / 1000)
     wanted = jnp.asarray(draws, jnp.float32)[None]
-    gradient = jax.jit(jax.grad(lambda p: dqn.loss(p, data, wanted, jnp.float32(1e-3), config)[0]))
-    for step in range(3000):
-        slope = gradient(params)
-        rate = 0.05 / (1 + step / 300)
-        params = jax.tree.map(lambda p, g: p - rate * g, params, slope)  # noqa: B023 (used at once)
+
+    def descend(step, params):
+        slope = jax.grad(lambda p: dqn.loss(p, data, wanted, jnp.float32(1e-3), config)[0])(params)
+        return jax.tree.map(lambda p, g: p - 0.05 / (1 + step / 300) * g, params, slope)
+
+    params = jax.jit(lambda params: jax.lax.fori_loop(0, 3000, descend, params))(params)
     learned = q_networks.quantile_values(params, data.obs, 4)[0, int(data.action[0])]
     np.testing.assert_allclose(learned, -np.log(1 - (np.arange(4) + 0.5) / 4), atol=0.05)
 
@@ -92,17 +101,17 @@ def test_the_gradient_descends_to_the_quantiles_of_a_distribution():
 def test_one_step_moves_the_network_and_the_target_a_share_of_the_way():
     config = DQNConfig(hidden=(6,), dueling=True)
     keys = jax.random.split(jax.random.key(0), 1)
-    params = jax.tree.map(lambda leaf: leaf[0], q_networks.init_population(keys, OBS_DIM, NUM_ACTIONS, (6,), 1, True))
+    params = jax.tree.map(lambda leaf: leaf[0], init(keys, OBS_DIM, NUM_ACTIONS, (6,), 1, True))
     training = dqn.Training(jax.tree.map(lambda leaf: leaf + 1.0, params), dqn.adam.init(params))
     numbers = dict.fromkeys(dqn.Coefficients._fields, 0.9) | {"learning_rate": 1e-2, "tau": 0.25, "max_grad_norm": 10.0}
     coefficient = dqn.Coefficients(**{name: jnp.float32(value) for name, value in numbers.items()})
-    moved, after, stats = dqn.learn(params, training, batch(), coefficient, jax.random.key(0), config)
+    moved, after, stats = learn(params, training, batch(), coefficient, jax.random.key(0), config)
     assert any((a != b).any() for a, b in zip(jax.tree.leaves(moved), jax.tree.leaves(params), strict=True))
     for new, old, online in zip(*map(jax.tree.leaves, (after.target, training.target, moved)), strict=True):
         np.testing.assert_allclose(new, 0.75 * old + 0.25 * online, rtol=1e-5, atol=1e-6)
     assert stats["skipped_steps"] == 0.0
     poisoned = batch()._replace(reward=jnp.full(SIZE, jnp.nan))
-    kept, _, stats = dqn.learn(params, training, poisoned, coefficient, jax.random.key(0), config)
+    kept, _, stats = learn(params, training, poisoned, coefficient, jax.random.key(0), config)
     assert stats["skipped_steps"] == 1.0
     for new, old in zip(jax.tree.leaves(kept), jax.tree.leaves(params), strict=True):
         np.testing.assert_array_equal(new, old)
@@ -114,14 +123,14 @@ def test_exploration_draws_every_action_equally_and_is_greedy_otherwise():
     obs = jnp.broadcast_to(jnp.asarray([0.3, -0.2, 0.9]), (count, 3))
     uniform = jnp.asarray(np.random.default_rng(0).random(count), jnp.float32)
     numbers = dict.fromkeys(dqn.Coefficients._fields, jnp.float32(0.4))
-    actions = np.asarray(dqn.explore(params, obs, uniform, dqn.Coefficients(**numbers), jnp.bool_(True), config))
+    actions = np.asarray(explore(params, obs, uniform, dqn.Coefficients(**numbers), jnp.bool_(True), config))
     best = int(np.argmax(oracle.quantile_values(params, obs[0], 1).mean(axis=1)))
     share = np.bincount(actions, minlength=NUM_ACTIONS) / count
     expected = np.full(NUM_ACTIONS, 0.1)
     expected[best] += 0.6
     np.testing.assert_allclose(share, expected, atol=0.01)  # six standard errors
     greedy = dqn.Coefficients(**numbers)._replace(epsilon=jnp.float32(0.0))
-    assert (dqn.explore(params, obs[:50], uniform[:50], greedy, jnp.bool_(True), config) == best).all()
+    assert (explore(params, obs[:50], uniform[:50], greedy, jnp.bool_(True), config) == best).all()
 
 
 def test_epsilon_falls_linearly_over_its_share_of_the_run():

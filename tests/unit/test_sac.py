@@ -19,7 +19,7 @@ def params_of(seed):
     """One agent's weights, far from the start's."""
     shapes = {"actor": ((OBS_DIM, 6, 2 * DIMS), 1.0)}
     shapes |= dict.fromkeys(sac.CRITICS, ((OBS_DIM + DIMS, 6, 1), 1.0))
-    params = networks.init_networks(jax.random.key(seed), shapes)
+    params = jax.jit(lambda key: networks.init_networks(key, shapes))(jax.random.key(seed))
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda leaf: leaf + 0.3 * rng.normal(size=leaf.shape).astype(np.float32), params)
 
@@ -33,7 +33,7 @@ def setting():
     batch = Transition(*map(jnp.asarray, (obs, action, reward, rng.random(SIZE) < 0.3, next_obs)))
     params = params_of(1)
     target = {name: params_of(2)[name] for name in sac.CRITICS}
-    start = sac.adam.init
+    start = jax.jit(sac.adam.init)
     critics = {name: params[name] for name in sac.CRITICS}
     log_temperature = jnp.float32(np.log(0.3))
     training = sac.Training(target, start(params["actor"]), start(critics), log_temperature, start(log_temperature))
@@ -102,10 +102,10 @@ def test_the_temperature_rises_while_the_entropy_is_below_its_target_and_falls_a
     params, training, batch, _ = setting
     names = sac.Coefficients._fields
     numbers = dict.fromkeys(names, jnp.float32(1e-3)) | {"gamma": jnp.float32(0.9)}
-    after = {}
+    after, learn = {}, jax.jit(sac.learn, static_argnames="config")
     for target in (-50.0, 50.0):
         coefficient = sac.Coefficients(**numbers)._replace(target_entropy=jnp.float32(target))
-        learned = sac.learn(params, training, batch, coefficient, jax.random.key(0), SACConfig())
+        learned = learn(params, training, batch, coefficient, jax.random.key(0), config=SACConfig())
         after[target] = float(learned[1].log_temperature)
     assert after[-50.0] < float(training.log_temperature) < after[50.0]
 
