@@ -2,8 +2,8 @@
 
 One agent's parameters are `{"actor": layers, "critic": layers}` with `layers = {"0": {"kernel", "bias"}, "1": ...}`;
 a population's are the same tree with a leading agent axis A on every leaf. Hidden layers end in tanh, the last one is
-linear. In safetensors a leaf is named by its path: `actor/0/kernel` float32[A, in, out], `critic/2/bias`
-float32[A, out].
+linear. SAC's critics, which see the action beside the observation, are `critic_a` and `critic_b`. In safetensors a
+leaf is named by its path: `actor/0/kernel` float32[A, in, out], `critic/2/bias` float32[A, out].
 """
 
 import math
