@@ -5,12 +5,13 @@ differs from agent to agent, and XLA turns such a division into a product or not
 compiles for, which changes the last bit. Here it is a product.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from agents.networks import PolicyParams
+Tree = Any
+"""One agent's parameters, or any other tree of arrays."""
 
 DECAY_MEAN = 0.9
 DECAY_SQUARE = 0.999
@@ -21,19 +22,19 @@ class AdamState(NamedTuple):
     """One agent's optimizer state; `mean` and `square` have the structure of the parameters."""
 
     count: jax.Array  # int32[] steps taken
-    mean: PolicyParams
-    square: PolicyParams
+    mean: Tree
+    square: Tree
 
 
-def init(params: PolicyParams) -> AdamState:
+def init(params: Tree) -> AdamState:
     """Start one agent's optimizer."""
     zeros = jax.tree.map(jnp.zeros_like, params)
     return AdamState(jnp.int32(0), zeros, zeros)
 
 
 def step(
-    params: PolicyParams, state: AdamState, gradient: PolicyParams, scale: jax.Array, learning_rate: jax.Array
-) -> tuple[PolicyParams, AdamState]:
+    params: Tree, state: AdamState, gradient: Tree, scale: jax.Array, learning_rate: jax.Array
+) -> tuple[Tree, AdamState]:
     """Return parameters and state after one step on `scale` float32[] times the gradient.
 
     m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  p = p - lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps).
@@ -49,3 +50,24 @@ def step(
         lambda p, m, v: p - (unbias_mean * m) / (jnp.sqrt(v * unbias_square) + EPS), params, mean, square
     )
     return moved, AdamState(count, mean, square)
+
+
+def guarded_step(
+    params: Tree,
+    state: AdamState,
+    gradient: Tree,
+    max_norm: jax.Array,
+    learning_rate: jax.Array,
+) -> tuple[Tree, AdamState, dict[str, jax.Array]]:
+    """Take one step with the gradient's global norm clipped to `max_norm` float32[].
+
+    A gradient that is not finite changes nothing and is counted in `skipped_steps`: one diverging agent of a
+    population keeps its last finite weights. Returns `grad_norm` beside it.
+    """
+    norm = jnp.sqrt(sum(jnp.sum(g * g) for g in jax.tree.leaves(gradient)))
+    scale = jnp.minimum(1.0, max_norm / jnp.maximum(norm, 1e-12))
+    moved, stepped = step(params, state, gradient, scale, learning_rate)
+    finite = jnp.isfinite(norm)
+    keep = lambda new, old: jnp.where(finite, new, old)  # noqa: E731
+    stats = {"grad_norm": norm, "skipped_steps": 1.0 - finite.astype(jnp.float32)}
+    return jax.tree.map(keep, moved, params), jax.tree.map(keep, stepped, state), stats

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from agents.train_config import TrainConfig
+from agents.train_config import GROUPS, TrainConfig
+from sim.vector import describe_actions
 
 CHECKPOINT_DIR = "checkpoints"
 KEPT = 2
@@ -122,9 +123,11 @@ def agreement(config: TrainConfig, env: Any, env_params: Any) -> dict[str, Any]:
     devices the run works, is free.
     """
     plain = json.loads(json.dumps(dataclasses.asdict(config)))
-    del plain["checkpoint_every"], plain["num_devices"]
+    unread = {name for groups in GROUPS.values() for name in groups} - set(GROUPS[config.algorithm])
+    for name in ("checkpoint_every", "num_devices", *unread):
+        del plain[name]
     values = _flatten(plain, "")
-    values["env"] = f"{type(env).__qualname__} with {env.obs_dim} features and {env.num_actions} actions"
+    values["env"] = f"{type(env).__qualname__} with {env.obs_dim} features and {describe_actions(env)}"
     for path, leaf in jax.tree_util.tree_flatten_with_path(env_params)[0]:
         array = np.asarray(leaf)
         name = jax.tree_util.keystr(path, simple=True, separator=".")

@@ -5,9 +5,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents import networks, normaliser, ppo
+from agents import adam, networks, normaliser, ppo
 from agents.adam import AdamState
+from agents.hyperparameters import Hyperparameters
 from agents.normaliser import ReturnNormaliser
+from agents.train_config import PPOConfig
+from sim.vector import VectorEnv
 
 
 class Trajectory(NamedTuple):
@@ -29,6 +32,13 @@ class Learner(NamedTuple):
     params: networks.PolicyParams
     optimizer: AdamState
     returns: ReturnNormaliser
+
+
+def init_learner(keys: jax.Array, hyper: Hyperparameters, obs: jax.Array, env: VectorEnv, config: PPOConfig) -> Learner:
+    """Start A agents, one key each (keys [A]); obs float32[B, D] are the first observations."""
+    params = networks.init_population(keys, env.obs_dim, env.num_actions, config.hidden)
+    zeros = jnp.zeros(keys.shape, jnp.float32)
+    return Learner(params, jax.vmap(adam.init)(params), ReturnNormaliser(zeros, zeros, zeros))
 
 
 class Discounts(NamedTuple):

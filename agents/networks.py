@@ -2,8 +2,8 @@
 
 One agent's parameters are `{"actor": layers, "critic": layers}` with `layers = {"0": {"kernel", "bias"}, "1": ...}`;
 a population's are the same tree with a leading agent axis A on every leaf. Hidden layers end in tanh, the last one is
-linear. In safetensors a leaf is named by its path: `actor/0/kernel` float32[A, in, out], `critic/2/bias`
-float32[A, out].
+linear. SAC's critics, which see the action beside the observation, are `critic_a` and `critic_b`. In safetensors a
+leaf is named by its path: `actor/0/kernel` float32[A, in, out], `critic/2/bias` float32[A, out].
 """
 
 import math
@@ -21,6 +21,7 @@ from safetensors.numpy import save_file
 Layers = dict[str, dict[str, jax.Array]]
 PolicyParams = dict[str, Layers]
 
+NETWORKS = ("actor", "critic", "critic_a", "critic_b")  # SAC has two critics
 POPULATION_FILE = "population.safetensors"
 HIDDEN_GAIN = math.sqrt(2.0)
 ACTOR_GAIN = 0.01  # the first policy is nearly uniform
@@ -56,14 +57,26 @@ def init_agent(key: jax.Array, obs_dim: int, num_actions: int, hidden: Sequence[
     Source: Saxe, McClelland, Ganguli 2014, orthogonal initialisation; gains as usual for PPO.
     """
     actor, critic = (obs_dim, *hidden, num_actions), (obs_dim, *hidden, 1)
-    shapes = [*pairwise(actor), *pairwise(critic)]
-    gains = [HIDDEN_GAIN] * len(hidden) + [ACTOR_GAIN] + [HIDDEN_GAIN] * len(hidden) + [CRITIC_GAIN]
-    layers = [
-        {"kernel": gain * kernel, "bias": jnp.zeros(kernel.shape[1], jnp.float32)}
-        for gain, kernel in zip(gains, _orthogonal(key, shapes), strict=True)
-    ]
-    middle = len(hidden) + 1
-    return {"actor": _numbered(layers[:middle]), "critic": _numbered(layers[middle:])}
+    return init_networks(key, {"actor": (actor, ACTOR_GAIN), "critic": (critic, CRITIC_GAIN)})
+
+
+def init_networks(key: jax.Array, networks: Mapping[str, tuple[Sequence[int], float]]) -> PolicyParams:
+    """Draw several networks of one agent at once: by name, the widths from input to output and the last layer's gain.
+
+    Orthogonal kernels, zero biases; a network of one width has no layers.
+    """
+    pairs = {name: list(pairwise(widths)) for name, (widths, _) in networks.items()}
+    drawn = iter(_orthogonal(key, [shape for shapes in pairs.values() for shape in shapes]))
+    params = {}
+    for name, shapes in pairs.items():
+        gains = [HIDDEN_GAIN] * (len(shapes) - 1) + [networks[name][1]]
+        params[name] = _numbered(
+            [
+                {"kernel": gain * next(drawn), "bias": jnp.zeros(shape[1], jnp.float32)}
+                for gain, shape in zip(gains, shapes, strict=False)
+            ]
+        )
+    return params
 
 
 def init_population(keys: jax.Array, obs_dim: int, num_actions: int, hidden: Sequence[int]) -> PolicyParams:
@@ -134,8 +147,9 @@ def from_named_tensors(tensors: Mapping[str, Any]) -> dict[str, Any]:
     params: dict[str, Any] = {}
     for name, tensor in tensors.items():
         parts = name.split("/")
-        if len(parts) != 3 or parts[0] not in ("actor", "critic") or not parts[1].isdigit():
-            raise ValueError(f"tensor {name!r}: expected NETWORK/LAYER/kernel or .../bias, NETWORK actor or critic")
+        if len(parts) != 3 or parts[0] not in NETWORKS or not parts[1].isdigit():
+            valid = ", ".join(NETWORKS)
+            raise ValueError(f"tensor {name!r}: expected NETWORK/LAYER/kernel or .../bias, NETWORK one of {valid}")
         if parts[2] not in ("kernel", "bias"):
             raise ValueError(f"tensor {name!r}: the last part must be kernel or bias")
         params.setdefault(parts[0], {}).setdefault(parts[1], {})[parts[2]] = tensor
@@ -147,7 +161,7 @@ def from_named_tensors(tensors: Mapping[str, Any]) -> dict[str, Any]:
     return params
 
 
-def save_population(run_dir: Path, params: PolicyParams) -> Path:
+def save_population(run_dir: Path, params: Mapping[str, Any]) -> Path:
     """Write `population.safetensors` into a run directory, whole or not at all; returns its path."""
     path = Path(run_dir) / POPULATION_FILE
     host = {name: np.ascontiguousarray(np.asarray(leaf)) for name, leaf in named_tensors(params).items()}

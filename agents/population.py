@@ -22,7 +22,7 @@ from agents.networks import save_population
 from agents.program import Program, get_program
 from agents.train_config import TrainConfig
 from agents.train_state import TrainState
-from sim.vector import VectorEnv
+from sim.vector import AnyVectorEnv
 
 RUN_FILE = "run.json"
 HYPERPARAMETERS_FILE = "hyperparameters.json"
@@ -77,7 +77,7 @@ class _Run:
 
 def train(
     config: TrainConfig,
-    env: VectorEnv,
+    env: AnyVectorEnv,
     env_params: Any,
     out: Path,
     *,
@@ -107,11 +107,11 @@ def train(
     return result
 
 
-def _open(config: TrainConfig, env: VectorEnv, env_params: Any, out: Path, resume: bool) -> _Run:
+def _open(config: TrainConfig, env: AnyVectorEnv, env_params: Any, out: Path, resume: bool) -> _Run:
     mesh = sharding.make_mesh(config.num_agents, config.num_devices)
-    program = get_program(env, config.ppo, mesh)
+    program = get_program(env, config.sizes, mesh)
     hyper = hyperparameters.sample(config)
-    batched = sharding.place(hyperparameters.batch_env_params(env_params, hyper, config.ppo), mesh)
+    batched = sharding.place(hyperparameters.batch_env_params(env_params, hyper, config.sizes), mesh)
     out.mkdir(parents=True, exist_ok=True)
     if not resume and (out / RUN_FILE).exists():
         raise CheckpointError(f"{out}: holds a run already; resume it, or give another directory")
@@ -146,7 +146,7 @@ def _loop(
         run.state, metrics = run.program(run.state, run.env_params)
         host = jax.device_get(metrics)
         run.loop_s = time.perf_counter() - start
-        for index in range(config.ppo.updates_per_call):
+        for index in range(config.sizes.updates_per_call):
             _after_update(run, {name: values[index] for name, values in host.items()}, on_update)
         if config.checkpoint_every and run.update % config.checkpoint_every == 0:
             run.log.flush()  # first: a checkpoint's metrics are on disk before it is
@@ -172,7 +172,7 @@ def _finish(run: _Run, status: str, wall_s: float) -> TrainResult:
     run.log.flush()
     if run.update > 0:
         run.checkpoints.save(run.update, run.state, run.agreement)
-    save_population(run.out, run.state.learner.params)
+    save_population(run.out, run.program.algorithm.published(run.state.learner.params, run.config.sizes))
     recent = {name: _window_means(np.asarray(window)) for name, window in run.state.recent.items()}
     _write_hyperparameters(run, recent)
     run.checkpoints.wait()

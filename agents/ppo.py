@@ -104,13 +104,10 @@ def minibatch_step(
     population keeps its last finite weights.
     """
     gradient, stats = jax.grad(loss, has_aux=True)(params, batch, coefficient)
-    norm = jnp.sqrt(sum(jnp.sum(g * g) for g in jax.tree.leaves(gradient)))
-    scale = jnp.minimum(1.0, coefficient.max_grad_norm / jnp.maximum(norm, 1e-12))
-    moved, stepped = adam.step(params, optimizer, gradient, scale, coefficient.learning_rate)
-    finite = jnp.isfinite(norm)
-    keep = lambda new, old: jnp.where(finite, new, old)  # noqa: E731
-    stats |= {"grad_norm": norm, "skipped_steps": 1.0 - finite.astype(jnp.float32)}
-    return jax.tree.map(keep, moved, params), jax.tree.map(keep, stepped, optimizer), stats
+    params, optimizer, taken = adam.guarded_step(
+        params, optimizer, gradient, coefficient.max_grad_norm, coefficient.learning_rate
+    )
+    return params, optimizer, stats | taken
 
 
 def fit(

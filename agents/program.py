@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
-from agents import sharding, train_state
-from agents.hyperparameters import Hyperparameters
-from agents.train_config import PPOConfig
+from agents import algorithms, sharding, train_state
+from agents.hyperparameters import AnyHyperparameters
+from agents.train_config import Sizes
 from agents.train_state import Shared, TrainState
-from agents.update import chunk_size, update
-from sim.vector import VectorEnv
+from agents.update import chunk_size
+from sim.vector import AnyVectorEnv
 
 
 class Program:
@@ -23,7 +23,9 @@ class Program:
     and a second run with others, leave it at 1.
     """
 
-    def __init__(self, env: VectorEnv, config: PPOConfig, mesh: Mesh) -> None:
+    def __init__(self, env: AnyVectorEnv, config: Sizes, mesh: Mesh) -> None:
+        self.algorithm = algorithms.of_sizes(config)
+        algorithms.check_actions(self.algorithm, env)
         self.env, self.config, self.mesh = env, config, mesh
         self.traces = 0
         split, whole = sharding.SPLIT, sharding.REPLICATED
@@ -33,20 +35,20 @@ class Program:
         self._step = jax.jit(step, donate_argnums=0)
         self._compiled: dict[Any, jax.stages.Compiled] = {}
 
-    def init(self, seed: int, num_updates: int, hyper: Hyperparameters, env_params: Any) -> TrainState:
+    def init(self, seed: int, num_updates: int, hyper: AnyHyperparameters, env_params: Any) -> TrainState:
         """Start a population on the mesh; `env_params` leaves are [B, ...].
 
         Raises ValueError naming a leaf of the environment's state that has no leading axis B.
         """
         return self._init(*self._start_arguments(seed, num_updates, hyper, env_params))
 
-    def abstract(self, hyper: Hyperparameters, env_params: Any) -> TrainState:
+    def abstract(self, hyper: AnyHyperparameters, env_params: Any) -> TrainState:
         """Return the shapes and dtypes of the state that `init` makes, without making it."""
         return jax.eval_shape(self._init, *self._start_arguments(0, 1, hyper, env_params))
 
-    def _start_arguments(self, seed: int, num_updates: int, hyper: Hyperparameters, env_params: Any) -> tuple:
+    def _start_arguments(self, seed: int, num_updates: int, hyper: AnyHyperparameters, env_params: Any) -> tuple:
         shared = Shared(jax.random.key(seed), jnp.int32(0), jnp.int32(num_updates))
-        agent_index = jnp.arange(hyper.learning_rate.shape[0])
+        agent_index = jnp.arange(hyper.gamma.shape[0])
         return sharding.replicate(shared, self.mesh), *sharding.place((agent_index, hyper, env_params), self.mesh)
 
     def compile(self, state: TrainState, env_params: Any) -> float:
@@ -62,8 +64,9 @@ class Program:
         self.compile(state, env_params)
         return self._compiled[_shapes((state, env_params))](state, env_params)
 
-    def _start(self, shared: Shared, agent_index: jax.Array, hyper: Hyperparameters, env_params: Any) -> TrainState:
-        state = train_state.init(shared, agent_index, hyper, env_params, self.env, self.config)
+    def _start(self, shared: Shared, agent_index: jax.Array, hyper: AnyHyperparameters, env_params: Any) -> TrainState:
+        start = self.algorithm.init_learner
+        state = train_state.init(shared, agent_index, hyper, env_params, self.env, self.config, start)
         _check_batched(state.env_state, state.episodes.obs.shape[0])
         # Types of Python numbers become firm, so that the first update has the types of the second.
         return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), state)
@@ -74,13 +77,13 @@ class Program:
         chunk = chunk_size(self.config, state.agent_key.shape[0] * num_devices, num_devices, platform)
 
         def one(carry: TrainState, _: None) -> tuple[TrainState, dict[str, jax.Array]]:
-            return update(carry, env_params, self.env, self.config, chunk)
+            return self.algorithm.update(carry, env_params, self.env, self.config, chunk)
 
         return jax.lax.scan(one, state, length=self.config.updates_per_call)
 
 
 @functools.lru_cache(maxsize=8)
-def get_program(env: VectorEnv, config: PPOConfig, mesh: Mesh) -> Program:
+def get_program(env: AnyVectorEnv, config: Sizes, mesh: Mesh) -> Program:
     """Return the program for these three, the same object for the same ones: a second run does not compile again.
 
     An environment is compared as Python compares it (by identity unless it says otherwise), so keep it between runs.

@@ -12,7 +12,9 @@ from agents.train_state import Episodes, TrainState, env_keys, episode_metric, i
 from sim.vector import StepResult, VectorEnv
 
 
-class _Carry(NamedTuple):
+class Collection(NamedTuple):
+    """What collecting carries from step to step."""
+
     env_state: Any
     episodes: Episodes
     finished: dict[str, jax.Array]  # sums over the episodes that ended, each float32[B]
@@ -32,9 +34,9 @@ def collect(
     uniform = jax.vmap(lambda key: jax.random.uniform(key, shape, jnp.float32))(key_action)
     uniform = jnp.moveaxis(uniform, 1, 0).reshape(num_steps, -1)
     zeros = jnp.zeros(num_agents * config.envs_per_agent, jnp.float32)
-    carry = _Carry(state.env_state, state.episodes, dict.fromkeys((*state.recent, "episodes"), zeros))
+    carry = Collection(state.env_state, state.episodes, dict.fromkeys((*state.recent, "episodes"), zeros))
 
-    def step(carry: _Carry, xs: tuple[jax.Array, jax.Array]) -> tuple[_Carry, Trajectory]:
+    def step(carry: Collection, xs: tuple[jax.Array, jax.Array]) -> tuple[Collection, Trajectory]:
         step_index, uniform_t = xs
         step_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(key_env, step_index)
         return _step(carry, env_keys(env, step_keys, config), uniform_t, state, env_params, env)
@@ -50,8 +52,8 @@ def per_agent(x: jax.Array, num_agents: int) -> jax.Array:
 
 
 def _step(
-    carry: _Carry, key: jax.Array, uniform: jax.Array, state: TrainState, env_params: Any, env: VectorEnv
-) -> tuple[_Carry, Trajectory]:
+    carry: Collection, key: jax.Array, uniform: jax.Array, state: TrainState, env_params: Any, env: VectorEnv
+) -> tuple[Collection, Trajectory]:
     num_agents = state.agent_key.shape[0]
     envs_per_agent = uniform.shape[0] // num_agents
     obs = carry.episodes.obs
@@ -60,7 +62,7 @@ def _step(
     env_state, result = env.step(key, carry.env_state, action, env_params)
     reward = result.reward * jnp.repeat(state.hyper.reward_scale, envs_per_agent)
     gamma = jnp.repeat(state.hyper.gamma, envs_per_agent)
-    episodes, discounted, finished = _account(carry, result, reward, gamma)
+    episodes, discounted, finished = account(carry, result, reward, gamma)
     transition = Trajectory(
         obs=obs,
         action=action,
@@ -71,11 +73,11 @@ def _step(
         bootstrap=_truncation_value(state.learner.params, result, num_agents),
         discounted=discounted,
     )
-    return _Carry(env_state, episodes, finished), transition
+    return Collection(env_state, episodes, finished), transition
 
 
-def _account(
-    carry: _Carry, result: StepResult, reward: jax.Array, gamma: jax.Array
+def account(
+    carry: Collection, result: StepResult, reward: jax.Array, gamma: jax.Array
 ) -> tuple[Episodes, jax.Array, dict[str, jax.Array]]:
     """Advance the running episodes; sum up those that end here. Episode returns are in the environment's own reward."""
     done = result.terminated | result.truncated

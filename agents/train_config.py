@@ -1,55 +1,10 @@
 """What a training run is: sizes that shape the compiled program, and ranges that hyperparameters are drawn from."""
 
-import math
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-SCALES = ("log", "linear", "choice")
-
-
-@dataclass(frozen=True)
-class Range:
-    """Where one hyperparameter of every agent is drawn from.
-
-    `log`: log-uniform in [low, high]; `linear`: uniform in [low, high]; `choice`: one of `choices`, equally likely.
-    `low == high` gives every agent the same value.
-    """
-
-    low: float = 0.0
-    high: float = 0.0
-    scale: Literal["log", "linear", "choice"] = "linear"
-    choices: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.scale not in SCALES:
-            raise ValueError(f"scale is {self.scale!r}; valid: {', '.join(SCALES)}")
-        if self.scale == "choice":
-            self._check_choices()
-            return
-        if self.choices:
-            raise ValueError(
-                f"choices is given but scale is {self.scale!r}; set scale to 'choice' or leave choices out"
-            )
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
-            raise ValueError(f"low is {self.low}, high is {self.high}; valid: finite numbers with low <= high")
-        if self.scale == "log" and self.low <= 0.0:
-            raise ValueError(f"low is {self.low}; a log range needs low > 0")
-
-    def _check_choices(self) -> None:
-        if not self.choices:
-            raise ValueError("choices is empty; scale 'choice' needs at least one value")
-        if not all(math.isfinite(value) for value in self.choices):
-            raise ValueError(f"choices is {self.choices}; valid: finite numbers")
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """The lowest and the highest value that can be drawn."""
-        return (min(self.choices), max(self.choices)) if self.scale == "choice" else (self.low, self.high)
-
-
-def fixed(value: float) -> Range:
-    """Return the range that gives every agent `value`."""
-    return Range(value, value)
+from agents.off_policy_config import DQNConfig, DQNRanges, SACConfig, SACRanges
+from agents.ranges import ABOVE_ZERO, ZERO_OR_MORE, ZERO_TO_ONE, Range, check_bounds, fixed
 
 
 @dataclass(frozen=True)
@@ -67,23 +22,19 @@ class PPORanges:
     reward_scale: Range = field(default_factory=lambda: fixed(1.0))
 
     def __post_init__(self) -> None:
-        for name, (low, high, text) in _VALID.items():
-            lowest, highest = getattr(self, name).bounds
-            if lowest < low or highest > high:
-                raise ValueError(f"{name} can be drawn from {lowest} to {highest}; valid: {text}")
+        check_bounds(self, _VALID)
 
 
-_TINY = math.ulp(0.0)
 _VALID = {
-    "learning_rate": (0.0, 1.0, "0 to 1"),
-    "final_learning_rate_frac": (0.0, 1.0, "0 to 1"),
-    "gamma": (0.0, 1.0, "0 to 1"),
-    "gae_lambda": (0.0, 1.0, "0 to 1"),
-    "clip": (_TINY, math.inf, "above 0"),
-    "entropy_coef": (0.0, math.inf, "0 or more"),
-    "value_coef": (0.0, math.inf, "0 or more"),
-    "max_grad_norm": (_TINY, math.inf, "above 0"),
-    "reward_scale": (_TINY, math.inf, "above 0"),
+    "learning_rate": ZERO_TO_ONE,
+    "final_learning_rate_frac": ZERO_TO_ONE,
+    "gamma": ZERO_TO_ONE,
+    "gae_lambda": ZERO_TO_ONE,
+    "clip": ABOVE_ZERO,
+    "entropy_coef": ZERO_OR_MORE,
+    "value_coef": ZERO_OR_MORE,
+    "max_grad_norm": ABOVE_ZERO,
+    "reward_scale": ABOVE_ZERO,
 }
 
 
@@ -123,6 +74,12 @@ class PPOConfig:
             )
 
 
+Sizes = PPOConfig | DQNConfig | SACConfig
+"""The static half of any algorithm."""
+GROUPS = {"ppo": ("ppo", "ranges"), "dqn": ("dqn", "dqn_ranges"), "sac": ("sac", "sac_ranges")}
+"""Which fields of `TrainConfig` an algorithm reads: its sizes and its ranges."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """A training run of a population. `env_ranges` names leaves of the environment's parameters to draw per agent."""
@@ -130,8 +87,13 @@ class TrainConfig:
     num_agents: int = 64  # A
     num_updates: int = 200  # each T * E environment steps an agent
     seed: int = 0
+    algorithm: Literal["ppo", "dqn", "sac"] = "ppo"
     ppo: PPOConfig = field(default_factory=PPOConfig)
-    ranges: PPORanges = field(default_factory=PPORanges)
+    ranges: PPORanges = field(default_factory=PPORanges)  # PPO's
+    dqn: DQNConfig = field(default_factory=DQNConfig)
+    dqn_ranges: DQNRanges = field(default_factory=DQNRanges)
+    sac: SACConfig = field(default_factory=SACConfig)
+    sac_ranges: SACRanges = field(default_factory=SACRanges)
     env_ranges: dict[str, Range] = field(default_factory=dict)
     num_devices: int = 0  # 0: as many as there are and divide num_agents
     checkpoint_every: int = 50  # updates; 0 keeps only the state at the end or at a stop
@@ -145,23 +107,52 @@ class TrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; valid: 0 or more")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed is {self.seed}; valid: 0 to 2^31 - 1")
-        calls = self.ppo.updates_per_call
-        if self.num_updates % calls:
-            raise ValueError(
-                f"num_updates is {self.num_updates}; it must be a multiple of ppo.updates_per_call = {calls}"
-            )
-        if self.checkpoint_every % calls:
-            raise ValueError(
-                f"checkpoint_every is {self.checkpoint_every}; it must be a multiple of ppo.updates_per_call = {calls}"
-            )
+        if self.algorithm not in GROUPS:
+            raise ValueError(f"algorithm is {self.algorithm!r}; valid: {', '.join(GROUPS)}")
+        self._check_groups()
+        if not isinstance(self.sizes, PPOConfig):
+            per_agent = self.num_updates * self.sizes.steps_per_update * self.sizes.envs_per_agent
+            if per_agent >= 2**31:
+                raise ValueError(
+                    f"num_updates is {self.num_updates}: {per_agent} transitions an agent; valid: below 2^31"
+                )
+        calls = self.sizes.updates_per_call
+        for name in ("num_updates", "checkpoint_every"):
+            if getattr(self, name) % calls:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}; "
+                    f"it must be a multiple of {self.algorithm}.updates_per_call = {calls}"
+                )
+
+    def _check_groups(self) -> None:
+        """Refuse settings that would be read by nobody."""
+        defaults = {f.name: f.default_factory for f in fields(self)}
+        for algorithm, names in GROUPS.items():
+            for name in names:
+                make = defaults[name]
+                if algorithm != self.algorithm and callable(make) and getattr(self, name) != make():
+                    raise ValueError(
+                        f"{name} is set, but algorithm is {self.algorithm!r}, which reads "
+                        f"{' and '.join(GROUPS[self.algorithm])}; leave {name} out or set algorithm to {algorithm!r}"
+                    )
+
+    @property
+    def sizes(self) -> Sizes:
+        """The static half of the algorithm that is run."""
+        return getattr(self, GROUPS[self.algorithm][0])
+
+    @property
+    def hyper_ranges(self) -> PPORanges | DQNRanges | SACRanges:
+        """The ranges of the algorithm that is run."""
+        return getattr(self, GROUPS[self.algorithm][1])
 
     @property
     def steps_per_update(self) -> int:
         """Environment steps of the whole population in one update."""
-        return self.num_agents * self.ppo.envs_per_agent * self.ppo.steps_per_update
+        return self.num_agents * self.sizes.envs_per_agent * self.sizes.steps_per_update
 
 
 def hyperparameter_ranges(config: TrainConfig) -> dict[str, Range]:
-    """Every range of a run by name: PPO's, then the environment's as `env.NAME`."""
-    ppo = {f.name: getattr(config.ranges, f.name) for f in fields(config.ranges)}
-    return ppo | {f"env.{name}": value for name, value in sorted(config.env_ranges.items())}
+    """Every range of a run by name: the algorithm's, then the environment's as `env.NAME`."""
+    own = {f.name: getattr(config.hyper_ranges, f.name) for f in fields(config.hyper_ranges)}
+    return own | {f"env.{name}": value for name, value in sorted(config.env_ranges.items())}

@@ -1,17 +1,14 @@
 """Everything a training run carries from one update to the next: what a checkpoint holds."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from agents import adam, networks
-from agents.hyperparameters import Hyperparameters
-from agents.learn import Learner
-from agents.normaliser import ReturnNormaliser
-from agents.train_config import PPOConfig
-from sim.vector import VectorEnv
+from agents.hyperparameters import AnyHyperparameters
+from agents.train_config import Sizes
+from sim.vector import AnyVectorEnv, first_actions
 
 START = 2**31  # folded in for the start; updates fold in their number, which is below
 
@@ -38,8 +35,8 @@ class TrainState(NamedTuple):
 
     shared: Shared
     agent_key: jax.Array  # PRNG key[A], folded in by the agent's global index: no result depends on the device count
-    learner: Learner  # weights, optimizer, return normaliser: each [A, ...]
-    hyper: Hyperparameters  # each float32[A]; in the carry so that population-based training can change them
+    learner: Any  # the algorithm's: `params`, optimizers, replay buffer ...: each [A, ...]
+    hyper: AnyHyperparameters  # each float32[A]; in the carry so that population-based training can change them
     env_state: Any  # each [B, ...]
     episodes: Episodes
     recent: dict[
@@ -52,7 +49,7 @@ def update_keys(state: TrainState) -> jax.Array:
     return jax.vmap(jax.random.fold_in, in_axes=(0, None))(state.agent_key, state.shared.update)
 
 
-def env_keys(env: VectorEnv, agent_keys: jax.Array, config: PPOConfig) -> jax.Array:
+def env_keys(env: AnyVectorEnv, agent_keys: jax.Array, config: Sizes) -> jax.Array:
     """Return what `env` takes as key for one call, derived from key[A].
 
     An environment that declares `keys_per_env = True` gets key[B], one an environment, and its results do not depend on
@@ -65,33 +62,40 @@ def env_keys(env: VectorEnv, agent_keys: jax.Array, config: PPOConfig) -> jax.Ar
 
 
 def init(
-    shared: Shared, agent_index: jax.Array, hyper: Hyperparameters, env_params: Any, env: VectorEnv, config: PPOConfig
+    shared: Shared,
+    agent_index: jax.Array,
+    hyper: AnyHyperparameters,
+    env_params: Any,
+    env: AnyVectorEnv,
+    config: Sizes,
+    init_learner: Callable[..., Any],
 ) -> TrainState:
-    """Start a population: agent_index int32[A] is global, env_params leaves are [B, ...]."""
+    """Start a population: agent_index int32[A] is global, env_params leaves are [B, ...].
+
+    `init_learner` is the algorithm's (agents/algorithms.py).
+    """
     agent_key = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(shared.key, agent_index)
     key_weights, key_env = jax.vmap(lambda key: jax.random.split(jax.random.fold_in(key, START)), out_axes=1)(agent_key)
-    params = networks.init_population(key_weights, env.obs_dim, env.num_actions, config.hidden)
     env_state, obs = env.reset(env_keys(env, key_env, config), env_params)
-    zeros_b, zeros_a = jnp.zeros(obs.shape[0], jnp.float32), jnp.zeros(agent_index.shape, jnp.float32)
+    zeros = jnp.zeros(obs.shape[0], jnp.float32)
     names = episode_metric_names(env, env_state, env_params)
     return TrainState(
         shared=shared,
         agent_key=agent_key,
-        learner=Learner(params, jax.vmap(adam.init)(params), ReturnNormaliser(zeros_a, zeros_a, zeros_a)),
+        learner=init_learner(key_weights, hyper, obs, env, config),
         hyper=hyper,
         env_state=env_state,
-        episodes=Episodes(obs, zeros_b, jnp.zeros(obs.shape[0], jnp.int32), zeros_b),
+        episodes=Episodes(obs, zeros, jnp.zeros(obs.shape[0], jnp.int32), zeros),
         recent={n: jnp.full((*agent_index.shape, config.recent_updates), jnp.nan, jnp.float32) for n in names},
     )
 
 
-def episode_metric_names(env: VectorEnv, env_state: Any, env_params: Any) -> list[str]:
+def episode_metric_names(env: AnyVectorEnv, env_state: Any, env_params: Any) -> list[str]:
     """Names of the metrics taken at an episode's last step: return, length and every per-environment `info` entry."""
     num_envs = jax.tree.leaves(env_params)[0].shape[0]
     key = jax.random.key(0)
     keys = jax.random.split(key, num_envs) if getattr(env, "keys_per_env", False) else key
-    action = jnp.zeros(num_envs, jnp.int32)
-    _, result = jax.eval_shape(env.step, keys, env_state, action, env_params)
+    _, result = jax.eval_shape(env.step, keys, env_state, first_actions(env, num_envs), env_params)
     return ["episode_return", "episode_length", *(episode_metric(name) for name in info_names(result.info))]
 
 

@@ -10,8 +10,8 @@ from agents import hyperparameters, ppo, rollout
 from agents.learn import Discounts, Learner, Trajectory, learn
 from agents.metrics import LEADER_METRIC
 from agents.rollout import per_agent
-from agents.train_config import PPOConfig
-from agents.train_state import TrainState, update_keys
+from agents.train_config import PPOConfig, Sizes
+from agents.train_state import Episodes, TrainState, update_keys
 from sim.vector import VectorEnv
 
 MAX_SAME_DEVICES = 4
@@ -24,12 +24,27 @@ def update(
     """Run one PPO update; returns the next state and the metrics, each float32[A]. env_params leaves are [B, ...]."""
     env_state, episodes, trajectory, finished = rollout.collect(state, update_keys(state), env_params, env, config)
     progress = state.shared.update / jnp.maximum(state.shared.num_updates - 1, 1)
-    learning_rate = hyperparameters.learning_rate(state.hyper, jnp.clip(progress, 0.0, 1.0))
+    hyper: Any = state.hyper
+    learning_rate = hyperparameters.learning_rate(hyper, jnp.clip(progress, 0.0, 1.0))
     learner, stats = _learn(state, trajectory, episodes.obs, learning_rate, config, chunk)
+    metrics = stats | {"learning_rate": learning_rate}
+    return close(state, learner, env_state, episodes, finished, metrics, config)
+
+
+def close(
+    state: TrainState,
+    learner: Any,
+    env_state: Any,
+    episodes: Episodes,
+    finished: dict[str, jax.Array],
+    metrics: dict[str, jax.Array],
+    config: Sizes,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """Return the next state and `metrics` with those of the episodes that ended: `finished` holds sums float32[A]."""
     means = _episode_means(finished)
     slot = state.shared.update % config.recent_updates
     recent = {name: window.at[:, slot].set(means[name]) for name, window in state.recent.items()}
-    metrics = stats | means | {"episodes": finished["episodes"], "learning_rate": learning_rate}
+    metrics = metrics | means | {"episodes": finished["episodes"]}
     metrics[LEADER_METRIC] = nan_mean(recent["episode_return"])
     following = state._replace(
         shared=state.shared._replace(update=state.shared.update + 1),
@@ -55,8 +70,9 @@ def _learn(
     rows = config.steps_per_update * config.envs_per_agent
     permutations = ppo.shuffles(key, rows, config.epochs, config.minibatches)
     by_agent = jax.tree.map(lambda leaf: _agent_major(leaf, num_agents), trajectory)
-    discounts = Discounts(state.hyper.gamma, state.hyper.gae_lambda)
-    coefficient = ppo.coefficients(state.hyper, learning_rate)
+    hyper: Any = state.hyper
+    discounts = Discounts(hyper.gamma, hyper.gae_lambda)
+    coefficient = ppo.coefficients(hyper, learning_rate)
 
     def one(agent: tuple[Learner, Trajectory, jax.Array, Discounts, ppo.Coefficients]) -> tuple[Learner, dict]:
         return learn(*agent, permutations, config.normalise_returns)
@@ -86,7 +102,7 @@ def nan_mean(window: jax.Array) -> jax.Array:
     return jnp.where(count > 0, mean, jnp.nan)
 
 
-def chunk_size(config: PPOConfig, num_agents: int, num_devices: int, platform: str) -> int:
+def chunk_size(config: Sizes, num_agents: int, num_devices: int, platform: str) -> int:
     """Return how many agents of a device learn together, of `num_agents` in the whole population.
 
     On a CPU it is the same for 1, 2 and 4 devices (where they divide the population), and every device goes through at

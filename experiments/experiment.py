@@ -12,6 +12,7 @@ from market_models.calibration import Calibration, load_calibration
 from market_models.latency import log_normal_table
 from market_models.latency_file import load_latency
 
+MARKET_MAKING = "market_making"
 CONFIGS = Path(__file__).parent / "configs"
 
 
@@ -83,11 +84,22 @@ class ExperimentConfig:
     """Everything that one run is made of."""
 
     name: str
+    environment: str = MARKET_MAKING  # or a gymnax environment: trained and logged, not judged or exported
     market: MarketSettings = field(default_factory=MarketSettings)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
     select: SelectSettings = field(default_factory=SelectSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
+
+    def __post_init__(self) -> None:
+        from gymnax.registration import registered_envs
+
+        if self.environment not in (MARKET_MAKING, *registered_envs):
+            raise ValueError(
+                f"environment is {self.environment!r}; valid: {', '.join((MARKET_MAKING, *registered_envs))}"
+            )
+        if self.environment != MARKET_MAKING and self.market != MarketSettings():
+            raise ValueError(f"market is set, but environment {self.environment} has none; leave market out")
 
 
 def find_config(name: str) -> Path:

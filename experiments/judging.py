@@ -17,8 +17,8 @@ from experiments.home import git_commit
 from experiments.training import (
     PROVENANCE_FILE,
     config_digest,
+    load_market_run,
     load_normaliser,
-    load_run_config,
     make_env,
     run_id_of,
     with_normaliser,
@@ -59,7 +59,7 @@ def recorded_holdout(config: ExperimentConfig, run: Path, path: Path, split: str
 
 def run_evaluation(run: Path, progress: Progress | None = None) -> dict[str, Any]:
     """Play the validation episodes with every agent, tune every baseline on them, and write evaluation/."""
-    config = load_run_config(run)
+    config = load_market_run(run)
     markets = held_out_markets(config, run, "validation", config.evaluate.validation_episodes)
     _, document = validate(
         run, run_id_of(run), load_population(run), markets, seed=config.train.seed, progress=progress
@@ -72,7 +72,7 @@ def run_recorded_evaluation(run: Path, path: Path, progress: Progress | None = N
     from agents.evaluation import baseline_subject, evaluate, population_subject, write_evaluation
     from agents.tuning import read_tuned
 
-    config = load_run_config(run)
+    config = load_market_run(run)
     markets = recorded_holdout(config, run, path, split="validation")
     params = load_population(run)
     tuned = read_tuned(run)
@@ -90,7 +90,7 @@ def run_recorded_evaluation(run: Path, path: Path, progress: Progress | None = N
 
 def run_selection(run: Path, trials: int | None, recording: Path | None, progress: Progress | None = None) -> Selection:
     """Select an ensemble and show it the hold-out: simulated test episodes, and the recording where there is one."""
-    config = load_run_config(run)
+    config = load_market_run(run)
     holdout = [held_out_markets(config, run, "test", config.evaluate.test_episodes)]
     if recording is not None:
         holdout.append(recorded_holdout(config, run, recording))
@@ -113,7 +113,7 @@ def run_selection(run: Path, trials: int | None, recording: Path | None, progres
 
 def run_export(run: Path, out: Path, *, overwrite: bool = False) -> dict[str, Any]:
     """Write the selected ensemble as a signed artifact and verify what was written."""
-    config = load_run_config(run)
+    config = load_market_run(run)
     selection = read_selection(run)
     markets = held_out_markets(config, run, "validation", 32)
     calibration = calibration_of(config.market)

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnax
 import numpy as np
 
 from agents import run_files
 from agents.population import TrainResult, UpdateReport, train
 from experiments.config import build, dump_yaml, read_yaml, to_plain
-from experiments.experiment import ExperimentConfig, MarketSettings, calibration_of, env_options
+from experiments.experiment import MARKET_MAKING, ExperimentConfig, MarketSettings, calibration_of, env_options
 from experiments.home import git_commit
 from experiments.tracking import start_tracking
 from kernels.features.normalise import Normaliser, check_normaliser, default_normaliser
@@ -21,7 +22,7 @@ from kernels.lob.spec import LobConfig
 from sim.market_making import MarketMaking
 from sim.market_making_types import MarketMakingConfig
 from sim.registry import make_market_making, measure_normaliser
-from sim.vector import market_making_vector
+from sim.vector import AnyVectorEnv, from_gymnax, market_making_vector
 
 CONFIG_FILE = "config.yaml"
 NORMALISER_FILE = "normaliser.json"
@@ -79,6 +80,16 @@ def load_run_config(run: Path) -> ExperimentConfig:
     return build(ExperimentConfig, read_yaml(path), str(path), "")
 
 
+def load_market_run(run: Path) -> ExperimentConfig:
+    """Return the configuration of a run in a market; ValueError for one in another environment."""
+    config = load_run_config(run)
+    if config.environment != MARKET_MAKING:
+        raise ValueError(
+            f"{run}: trained in {config.environment}; only runs in {MARKET_MAKING} are judged and exported"
+        )
+    return config
+
+
 def config_digest(config: ExperimentConfig) -> str:
     """Return the SHA-256 (hex) of the resolved configuration."""
     return hashlib.sha256(json.dumps(to_plain(config), sort_keys=True).encode()).hexdigest()
@@ -90,15 +101,24 @@ def run_id_of(run: Path) -> str:
 
 
 def provenance(config: ExperimentConfig, run_id: str) -> dict[str, Any]:
-    """Return what a run was made from."""
+    """Return what a run was made from; without a market there is no data."""
+    origin = {"run_id": run_id, "commit": git_commit(), "config_digest": config_digest(config)}
+    if config.environment != MARKET_MAKING:
+        return origin | {"environment": config.environment}
     calibration = calibration_of(config.market)
-    return {
-        "run_id": run_id,
-        "commit": git_commit(),
-        "config_digest": config_digest(config),
-        "calibration": config.market.calibration,
-        "data_digest": calibration.data_digest,
-    }
+    return origin | {"calibration": config.market.calibration, "data_digest": calibration.data_digest}
+
+
+def training_env(config: ExperimentConfig, run: Path) -> tuple[AnyVectorEnv, Any]:
+    """Return the vector environment of an experiment and its parameters; a market's normaliser is saved in `run`."""
+    if config.environment != MARKET_MAKING:
+        env, params = gymnax.make(config.environment)
+        return from_gymnax(env), params
+    market = make_env(config.market, pool_seed=0, normaliser=None)
+    normaliser = measure_normaliser(market, seed=NORMALISER_SEED)
+    save_normaliser(run, normaliser)
+    market = with_normaliser(market, normaliser)
+    return market_making_vector(market, config.market.phases), market.default_params
 
 
 def run_training(config: ExperimentConfig, run: Path, *, resume: bool, on_update: Update | None = None) -> TrainResult:
@@ -108,11 +128,8 @@ def run_training(config: ExperimentConfig, run: Path, *, resume: bool, on_update
     run.mkdir(parents=True, exist_ok=True)
     if resume and (run / CONFIG_FILE).exists():
         _refuse_other_config(run, config)
-    env = make_env(config.market, pool_seed=0, normaliser=None)
-    normaliser = measure_normaliser(env, seed=NORMALISER_SEED)
-    env = with_normaliser(env, normaliser)
+    env, env_params = training_env(config, run)
     run_files.write_bytes(run / CONFIG_FILE, dump_yaml(config).encode())
-    save_normaliser(run, normaliser)
     origin = provenance(config, f"{run.name}-{config_digest(config)[:8]}")
     run_files.write_json(run / PROVENANCE_FILE, origin)
     with start_tracking(run, origin["run_id"], to_plain(config), origin) as tracker:
@@ -124,8 +141,7 @@ def run_training(config: ExperimentConfig, run: Path, *, resume: bool, on_update
             if on_update is not None:
                 on_update(update)
 
-        vector = market_making_vector(env, config.market.phases)
-        result = train(config.train, vector, env.default_params, run, resume=resume, on_update=report)
+        result = train(config.train, env, env_params, run, resume=resume, on_update=report)
         tracker.log_summary("train", {"env_steps": result.env_steps, "wall_s": result.wall_s})
     return result
 
@@ -133,6 +149,11 @@ def run_training(config: ExperimentConfig, run: Path, *, resume: bool, on_update
 def _refuse_other_config(run: Path, config: ExperimentConfig) -> None:
     """Raise ValueError naming the first key in which the run's configuration differs from the one given."""
     have, want = to_plain(load_run_config(run)), to_plain(config)
+    if have["environment"] != want["environment"]:
+        raise ValueError(
+            f"{run / CONFIG_FILE}: key 'environment' was {have['environment']!r}, now {want['environment']!r}; "
+            "resume with the run's own configuration"
+        )
     for group in dataclasses.fields(config):
         if group.name in ("market", "train") and have[group.name] != want[group.name]:
             keys = [key for key in want[group.name] if have[group.name].get(key) != want[group.name][key]]

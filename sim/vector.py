@@ -8,12 +8,12 @@ Keys are typed (`jax.random.key`): one for the batch, or one an environment (key
 on how the batch is split over devices.
 """
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gymnax.environments import environment
+from gymnax.environments import environment, spaces
 
 from kernels.execution.quotes import Quotes
 
@@ -47,13 +47,58 @@ class VectorEnv(Protocol):
         ...
 
 
+class ContinuousVectorEnv(Protocol):
+    """A `VectorEnv` whose action is K numbers, each within its bounds."""
+
+    obs_dim: int
+    action_dim: int  # K
+    action_low: tuple[float, ...]  # [K]
+    action_high: tuple[float, ...]  # [K]
+
+    def reset(self, key: jax.Array, params: Any) -> tuple[Any, jax.Array]:
+        """Return (state, obs float32[B, D])."""
+        ...
+
+    def step(self, key: jax.Array, state: Any, action: jax.Array, params: Any) -> tuple[Any, StepResult]:
+        """Advance every environment by one action, float32[B, K]."""
+        ...
+
+
+AnyVectorEnv = VectorEnv | ContinuousVectorEnv
+
+
+def action_kind(env: AnyVectorEnv) -> Literal["discrete", "continuous"]:
+    """Whether `env` takes one of `num_actions` or `action_dim` numbers."""
+    return "continuous" if hasattr(env, "action_dim") else "discrete"
+
+
+def describe_actions(env: Any) -> str:
+    """Return the actions in words."""
+    if action_kind(env) == "discrete":
+        return f"{env.num_actions} actions"
+    return f"{env.action_dim} continuous actions from {list(env.action_low)} to {list(env.action_high)}"
+
+
+def first_actions(env: Any, size: int) -> jax.Array:
+    """Return a valid action of `size` environments, int32[B] or float32[B, K]: the first, or the middle."""
+    if action_kind(env) == "discrete":
+        return jnp.zeros(size, jnp.int32)
+    return bounded_action(env, jnp.zeros((size, env.action_dim), jnp.float32))
+
+
+def bounded_action(env: Any, action: jax.Array) -> jax.Array:
+    """Map action float32[..., K] from [-1, 1] to the bounds of `env`, linearly."""
+    low, high = jnp.asarray(env.action_low, jnp.float32), jnp.asarray(env.action_high, jnp.float32)
+    return low + 0.5 * (action + 1.0) * (high - low)
+
+
 # Folded into a step's key for the reset. Not a small number: with partitionable threefry `fold_in(key, 1)` is
 # `split(key)[1]`, which the environment may use itself.
 _RESET_FOLD = 0x5EED
 
 
-class GymnaxVector:
-    """Any gymnax 1.0 environment with a flat observation and discrete actions as a `VectorEnv`."""
+class GymnaxBatch:
+    """Any gymnax 1.0 environment with a flat observation, B of it at once; subclasses say what an action is."""
 
     keys_per_env = True
 
@@ -67,7 +112,6 @@ class GymnaxVector:
         if len(shape) != 1:
             raise ValueError(f"{env.name} observes an array of shape {shape}, a vector environment needs one axis")
         self.obs_dim = int(shape[0])
-        self.num_actions = int(env.num_actions)
 
     def reset(self, key: jax.Array, params: Any) -> tuple[Any, jax.Array]:
         """Return (state, obs float32[B, D]); with `phases` the first episodes start at ages i / phases."""
@@ -82,7 +126,7 @@ class GymnaxVector:
         return state, jax.vmap(self.env.observe, in_axes=(0, 0, None, 0))(keys, state, None, params)
 
     def step(self, key: jax.Array, state: Any, action: jax.Array, params: Any) -> tuple[Any, StepResult]:
-        """Advance every environment by one action, int32[B]."""
+        """Advance every environment by one action, [B] or [B, K]."""
         keys = _keys(key, action.shape[0])
         return self._finish(keys, params, jax.vmap(self.env.step_env)(keys, state, action, params))
 
@@ -104,6 +148,31 @@ class GymnaxVector:
         return jax.tree.map(lambda new, old: _where(done, new, old), (fresh, fresh_obs), (state, obs))
 
 
+class GymnaxVector(GymnaxBatch):
+    """Any gymnax 1.0 environment with a flat observation and discrete actions as a `VectorEnv`."""
+
+    def __init__(self, env: environment.Environment, phases: int = 1):
+        """Wrap `env`; with `phases` above 1 its state must count decisions in an int32 field `time`."""
+        super().__init__(env, phases)
+        self.num_actions = int(env.num_actions)
+
+
+class GymnaxContinuous(GymnaxBatch):
+    """Any gymnax 1.0 environment with a flat observation and a box of actions as a `ContinuousVectorEnv`."""
+
+    def __init__(self, env: environment.Environment, phases: int = 1):
+        """Wrap `env`; bounds are those of its default parameters. Raises ValueError for a box without bounds."""
+        super().__init__(env, phases)
+        box = env.action_space(env.default_params)
+        if not isinstance(box, spaces.Box) or len(box.shape) != 1:
+            raise ValueError(f"{env.name} takes {box}; a continuous vector environment needs a box of one axis")
+        low, high = (np.broadcast_to(np.asarray(bound, np.float32), box.shape) for bound in (box.low, box.high))
+        if not (np.isfinite(low).all() and np.isfinite(high).all()):
+            raise ValueError(f"{env.name} takes actions from {low} to {high}; valid: finite bounds")
+        self.action_dim = int(box.shape[0])
+        self.action_low, self.action_high = tuple(low.tolist()), tuple(high.tolist())
+
+
 class MarketMakingVector(GymnaxVector):
     """B market-making environments; beside table actions it takes native quotes, for classical strategies."""
 
@@ -118,9 +187,10 @@ class MarketMakingVector(GymnaxVector):
         return self._finish(keys, params, jax.vmap(self.env.step_quotes)(keys, state, wanted, params))
 
 
-def from_gymnax(env: environment.Environment) -> GymnaxVector:
-    """Return `env` as a vector environment."""
-    return GymnaxVector(env)
+def from_gymnax(env: environment.Environment) -> GymnaxVector | GymnaxContinuous:
+    """Return `env` as a vector environment, discrete or continuous as its actions are."""
+    continuous = isinstance(env.action_space(env.default_params), spaces.Box)
+    return GymnaxContinuous(env) if continuous else GymnaxVector(env)
 
 
 def market_making_vector(env: "MarketMaking", phases: int = 1) -> MarketMakingVector:

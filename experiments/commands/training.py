@@ -48,8 +48,10 @@ def train(
     with out.progress(f"train {experiment.train.num_agents} agents", "updates") as advance:
 
         def on_update(report: Any) -> None:
-            pnl = report.metrics.get("episode_pnl", {}).get("q50")
-            note = f"{report.env_steps_per_s:,.0f} steps/s" + (f", median PnL {pnl:,.0f}" if pnl is not None else "")
+            shown = "PnL" if "episode_pnl" in report.metrics else "return"
+            median = report.metrics.get(f"episode_{shown.lower()}", {}).get("q50")
+            note = f"{report.env_steps_per_s:,.0f} steps/s"
+            note += f", median {shown} {median:,.0f}" if median is not None else ""
             advance(report.update, report.num_updates, note)
 
         result = run_training(experiment, out_dir, resume=resume, on_update=on_update)

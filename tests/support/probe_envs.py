@@ -1,7 +1,8 @@
 """One small environment whose parameters make it any of several probes with known answers.
 
 Its observation is (signal, clock), where signal is -1 or 1, drawn anew at every step, and clock is the time modulo
-`wrap`, over `wrap`. One object serves all tests, so that they share one compiled program.
+`wrap`, over `wrap`. One object serves all tests, so that they share one compiled program; `CONTINUOUS_PROBE` is the
+same with one number as action, best at 1 + signal / 2.
 """
 
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents.train_config import PPOConfig
+from agents.train_config import DQNConfig, PPOConfig, SACConfig
 from sim.vector import StepResult
 
 
@@ -18,7 +19,8 @@ class ProbeParams(NamedTuple):
 
     constant: Any = 0.0  # paid at every step: the value of a one-step episode
     last: Any = 0.0  # paid at the last step: worth gamma^n of it n steps before
-    match: Any = 0.0  # paid for action 1 where the signal is positive and action 0 where it is negative
+    match: Any = 0.0  # paid for action 1 where the signal is positive and action 0 where it is negative;
+    # continuous: less, by the squared distance from 1 + signal / 2
     odd: Any = 0.0  # paid at odd times
     length: Any = 3  # steps an episode
     wrap: Any = 3  # steps after which the clock starts again
@@ -30,11 +32,10 @@ class ProbeState(NamedTuple):
     signal: jax.Array  # float32[B]
 
 
-class Probe:
+class _Probe:
     """B probes; a key an environment."""
 
     obs_dim = 2
-    num_actions = 2
     keys_per_env = True
 
     def reset(self, key: jax.Array, params: ProbeParams) -> tuple[ProbeState, jax.Array]:
@@ -46,7 +47,7 @@ class Probe:
     ) -> tuple[ProbeState, StepResult]:
         last = ProbeState(state.time + 1, _signal(key))
         done = last.time >= params.length
-        matched = (action == 1) == (state.signal > 0)
+        matched = self.matched(action, state.signal)
         reward = params.constant + params.last * done + params.match * matched + params.odd * (state.time % 2)
         following = ProbeState(jnp.where(done, 0, last.time), last.signal)
         result = StepResult(
@@ -60,6 +61,26 @@ class Probe:
         return following, result
 
 
+class Probe(_Probe):
+    """Two actions."""
+
+    num_actions = 2
+
+    def matched(self, action: jax.Array, signal: jax.Array) -> jax.Array:
+        return (action == 1) == (signal > 0)
+
+
+class ContinuousProbe(_Probe):
+    """One number as action, with bounds that are not symmetric."""
+
+    action_dim = 1
+    action_low = (-1.0,)
+    action_high = (3.0,)
+
+    def matched(self, action: jax.Array, signal: jax.Array) -> jax.Array:
+        return 1.0 - (action[:, 0] - 1.0 - 0.5 * signal) ** 2
+
+
 def _signal(key: jax.Array) -> jax.Array:
     return jax.vmap(lambda k: jnp.where(jax.random.bernoulli(k), 1.0, -1.0))(key)
 
@@ -68,7 +89,7 @@ def _observe(state: ProbeState, params: ProbeParams) -> jax.Array:
     return jnp.stack([state.signal, (state.time % params.wrap) / params.wrap], axis=-1)
 
 
-PROBE = Probe()
+PROBE, CONTINUOUS_PROBE = Probe(), ContinuousProbe()
 SMALL = PPOConfig(
     envs_per_agent=4,
     steps_per_update=32,
@@ -78,3 +99,14 @@ SMALL = PPOConfig(
     normalise_returns=False,
     updates_per_call=2,
 )
+SMALL_OFF_POLICY = {
+    "envs_per_agent": 4,
+    "steps_per_update": 40,
+    "batch_size": 64,
+    "buffer_capacity": 1000,
+    "learning_starts": 100,
+    "hidden": (16,),
+    "updates_per_call": 2,
+}
+SMALL_DQN = DQNConfig(**SMALL_OFF_POLICY)
+SMALL_SAC = SACConfig(**SMALL_OFF_POLICY)

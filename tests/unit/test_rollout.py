@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from agents import hyperparameters, networks, rollout, train_state
+from agents.learn import init_learner
 from agents.train_config import PPORanges, Range, TrainConfig, fixed
 from agents.train_state import Shared
 from tests.oracles import ppo_oracle as oracle
@@ -34,7 +35,7 @@ def rolled():
 
     def run():
         shared = Shared(jax.random.key(3), jnp.int32(0), jnp.int32(1))
-        state = train_state.init(shared, jnp.arange(2), hyper, params, PROBE, config)
+        state = train_state.init(shared, jnp.arange(2), hyper, params, PROBE, config, init_learner)
         # Weights far from the start's, so that the two actions differ in probability.
         learner = state.learner._replace(params=jax.tree.map(lambda leaf: leaf + 0.2, state.learner.params))
         state = state._replace(learner=learner)
