@@ -53,9 +53,12 @@ CONTROLS: Final = (
         "One command cancels every order, unacknowledged ones too, and halts until a person resumes; the venue is "
         "asked, and the answer is said aloud.",
         (),
-        ("command:KILL", "alert:KILL_CONFIRMED", "alert:KILL_NOT_CONFIRMED", "alert:KILL_NEVER_CONFIRMED"),
+        ("command:KILL", "alert:KILL_CONFIRMED", "alert:KILL_NOT_CONFIRMED"),
         (
-            _GUARDS + "test_after_a_kill_only_cancels_and_orders_that_reduce_leave_until_a_person_resumes",
+            "tests/property/test_kill_whole_core.py::test_after_a_kill_only_what_reduces_leaves_whatever_happens_until_"
+            "a_person_re_enables_with_confirmation",
+            "tests/property/test_kill_at_the_gate.py::"
+            "test_in_every_state_of_every_scope_only_what_the_states_allow_passes_and_after_a_kill_no_more",
             _GUARDS + "test_a_kill_is_confirmed_when_the_venue_holds_nothing_and_said_loudly_when_it_does",
             "tests/integration/test_grpc_server.py::test_kill_halts_the_session_and_leaves_no_order_open",
         ),

@@ -17,6 +17,13 @@ from live_bridge.types import LimitsChange, OrderAck, OrderReject, OrderState, O
 
 # A quote that the market overtook on its way is refused by design; it says nothing about our health.
 USUAL_REJECTS: Final = frozenset({"WOULD_CROSS"})
+SESSION_ACTOR: Final = "session"  # commands that the session gives itself: never a person's
+
+
+def is_person(actor: str) -> bool:
+    """Whether a command or change comes from somebody who said who they are."""
+    name = actor.strip().casefold()
+    return bool(name) and name != SESSION_ACTOR
 
 
 def trip(turn: Turn, tripped: Tripped | None) -> None:
@@ -70,8 +77,6 @@ def model_refused(turn: Turn) -> None:
 
 def resumed(turn: Turn) -> None:
     """Close every breaker, begin every count anew: a person has looked."""
-    if turn.kill in (KillState.CANCELLING, KillState.UNCONFIRMED):
-        turn.alert("KILL_NEVER_CONFIRMED", f"resumed while the kill switch was {turn.kill.name}")
     turn.hear_kill(KillEvent.RESUME)
     turn.consecutive_refusals = 0
     turn.breakers = states.reset(turn.breakers)
@@ -89,6 +94,9 @@ def reconciled(turn: Turn, event: Reconciled, equal: bool) -> None:
 
 def change_limits(config: CoreConfig, turn: Turn, event: LimitsChange) -> None:
     """Put a person's limits in force from the next order on, or refuse them whole and say why."""
+    if not is_person(event.actor):
+        turn.alert("LIMITS_REFUSED", f"{event.scope} by {event.actor!r}: only a person changes limits")
+        return
     try:
         place = SCOPES.index(event.scope)
         before = turn.limits[place]

@@ -9,7 +9,6 @@ so far is kept there every thousand sequences, and the same command goes on wher
 
 import argparse
 import json
-import os
 import random
 import sys
 import time
@@ -57,7 +56,7 @@ def _keep(done: dict[str, Any], path: Path | None) -> None:
     if path is not None:
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(done))
-        os.replace(partial, path)
+        partial.replace(path)
 
 
 def main() -> int:

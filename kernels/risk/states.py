@@ -97,6 +97,9 @@ class KillState(IntEnum):
     UNCONFIRMED = 3  # it does, or nobody knows: a person must look at the venue
 
 
+KILL_OPEN: Final = frozenset({KillState.CANCELLING, KillState.UNCONFIRMED})  # the venue has not said "nothing is open"
+
+
 class KillEvent(IntEnum):
     """What the kill switch hears."""
 
