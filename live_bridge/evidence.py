@@ -23,8 +23,11 @@ from live_bridge.types import (
     Refusal,
     RiskRefusal,
     SessionStart,
+    SizeCut,
+    StopTriggered,
 )
 from live_bridge.types import Control as ControlRecord
+from live_bridge.whole_files import write_whole
 
 JSON_NAME, PAGE_NAME = "evidence.json", "evidence.md"
 
@@ -110,6 +113,10 @@ def _names(body: Body) -> list[str]:
         names.append(f"refusal:{body.reason.name}")
     elif isinstance(body, Alert):
         names.append(f"alert:{body.code}")
+    elif isinstance(body, StopTriggered):
+        names.append(f"stop:{body.reason.name}")
+    elif isinstance(body, SizeCut):
+        names.append(f"cut:{body.reason.name}")
     elif isinstance(body, ControlRecord):
         names.append(f"command:{body.command.name}")
     return names
@@ -182,8 +189,8 @@ def write_bundle(journal: Path, out: Path, root: Path | None) -> dict[str, Any]:
         "controls": controls,
     }
     out.mkdir(parents=True, exist_ok=True)
-    (out / JSON_NAME).write_text(json.dumps(bundle, indent=1) + "\n")
-    (out / PAGE_NAME).write_text(_page(bundle))
+    write_whole(out / JSON_NAME, json.dumps(bundle, indent=1) + "\n")
+    write_whole(out / PAGE_NAME, _page(bundle))
     return bundle | {"files": [str(out / JSON_NAME), str(out / PAGE_NAME)]}
 
 

@@ -71,7 +71,7 @@ def order_reject(turn: Turn, event: OrderReject) -> None:
 
 
 def cancel_ack(turn: Turn, event: CancelAck) -> None:
-    """The order rests no longer; where lots are missing a fill has not reached us, and its worst case stays reserved."""
+    """The order rests no longer; where lots are missing, a fill is on its way and its worst case stays reserved."""
     order = find(turn, event.client_order_id, "CancelAck")
     if order is None or order.client_order_id not in turn.live:
         return

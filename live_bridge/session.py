@@ -295,7 +295,7 @@ class Session(SessionApi):
         return self._clock()
 
 
-_REFUSING_ALERTS = ("CONTROL_REFUSED", "CANCEL_REFUSED", "UNKNOWN_ORDER", "LIMITS_REFUSED")
+_REFUSING_ALERTS = ("CONTROL_REFUSED", "CANCEL_REFUSED", "UNKNOWN_ORDER", "LIMITS_REFUSED", "HOLDING_UNKNOWN")
 
 
 def answer(letter: Letter, outputs: list[Output], sequence: int) -> None:

@@ -5,6 +5,7 @@ so does every order that could still fill. Only a person re-enables, and only af
 """
 
 import json
+from typing import cast
 
 import pytest
 from hypothesis import settings
@@ -24,6 +25,7 @@ from live_bridge.types import (
     CancelIntent,
     Command,
     Control,
+    Event,
     Fill,
     LimitsChange,
     NewIntent,
@@ -233,7 +235,7 @@ class KillSwitch(RuleBasedStateMachine):
         if from_journal:
             again = CoreState()
             for event in self.events:
-                again, _ = self.core.step(again, decode(encode(event)))
+                again, _ = self.core.step(again, cast(Event, decode(encode(event))))
         else:
             again, _ = decode_state(encode_state(self.state))
         assert encode_state(again) == encode_state(self.state)
