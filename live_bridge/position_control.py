@@ -5,8 +5,6 @@ Sizing lies between decision and gate: it only makes smaller, rounds down to who
 brings the position to zero.
 """
 
-from typing import Final
-
 import numpy as np
 
 from kernels.execution.quotes import TargetQuotes
@@ -18,8 +16,6 @@ from live_bridge.control_state import Bar
 from live_bridge.core_state import CoreConfig, Turn
 from live_bridge.risk_types import CutReason, SizeCut, StopTriggered
 from live_bridge.types import BUY, SELL, BookEvent, Origin, Phase, TradingState
-
-_NO_BOUND: Final = 2**40
 
 
 def moved(config: CoreConfig, turn: Turn, before_lots: int, price_tick: int) -> None:
@@ -130,10 +126,11 @@ def cut(config: CoreConfig, turn: Turn, target: TargetQuotes, book: BookEvent) -
 def _room(config: CoreConfig, turn: Turn, scale: float) -> Room:
     """Return the lots that may be bought and sold; orders of people count as filled, quotes do not."""
     bounds = config.controls.inventory
-    low, high = (bounds.low_lots, bounds.high_lots) if bounds else (-_NO_BOUND, _NO_BOUND)
-    if scale < 1.0:
-        cap = int(config.inventory_cap_lots * scale)
-        low, high = max(low, -cap), min(high, cap)
+    low, high = (
+        (bounds.low_lots, bounds.high_lots) if bounds else (-config.inventory_cap_lots, config.inventory_cap_lots)
+    )
+    cap = int(config.inventory_cap_lots * scale)
+    low, high = max(low, -cap), min(high, cap)
     opened = [0, 0]
     for order in turn.live_orders():
         if order.origin != Origin.POLICY:
