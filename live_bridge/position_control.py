@@ -13,6 +13,7 @@ from kernels.lob.spec import OWN_PRESENT
 from kernels.risk.stops import Room, StopReason, advance_atr, advance_stop, inventory_room, open_position
 from live_bridge import gating
 from live_bridge.control_state import Bar
+from live_bridge.controls import InventoryBounds
 from live_bridge.core_state import CoreConfig, Turn
 from live_bridge.risk_types import CutReason, SizeCut, StopTriggered
 from live_bridge.types import BUY, SELL, BookEvent, Origin, Phase, TradingState
@@ -125,12 +126,9 @@ def cut(config: CoreConfig, turn: Turn, target: TargetQuotes, book: BookEvent) -
 
 def _room(config: CoreConfig, turn: Turn, scale: float) -> Room:
     """Return the lots that may be bought and sold; orders of people count as filled, quotes do not."""
-    bounds = config.controls.inventory
-    low, high = (
-        (bounds.low_lots, bounds.high_lots) if bounds else (-config.inventory_cap_lots, config.inventory_cap_lots)
-    )
-    cap = int(config.inventory_cap_lots * scale)
-    low, high = max(low, -cap), min(high, cap)
+    cap = config.inventory_cap_lots
+    bounds = config.controls.inventory or InventoryBounds(-cap, cap)
+    low, high = max(bounds.low_lots, -int(cap * scale)), min(bounds.high_lots, int(cap * scale))
     opened = [0, 0]
     for order in turn.live_orders():
         if order.origin != Origin.POLICY:

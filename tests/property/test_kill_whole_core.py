@@ -14,8 +14,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from kernels.execution.quotes import JOIN, NUM_CODES
 from kernels.features.normalise import default_normaliser
+from kernels.risk.drawdown import DrawdownConfig
+from kernels.risk.exposure import ExposureLimits
 from kernels.risk.spec import RiskLimits
 from kernels.risk.states import BreakerLimits
+from kernels.risk.stops import StopConfig
+from live_bridge.controls import Actions, ControlsConfig, Holding, InventoryBounds, PortfolioConfig
 from live_bridge.core import Core
 from live_bridge.core_snapshot import decode_state, encode_state
 from live_bridge.core_state import CoreState
@@ -27,6 +31,7 @@ from live_bridge.types import (
     Control,
     Event,
     Fill,
+    HoldingMark,
     LimitsChange,
     NewIntent,
     OrderKind,
@@ -59,6 +64,28 @@ CORE = Core(
 )
 
 
+GUARDED = Core(
+    core_config(
+        capital_e8=200_000 * 10**8,
+        max_refusals=6,
+        controls=ControlsConfig(
+            stops=StopConfig(fixed_tick=10, trailing_tick=15, max_hold_ns=20 * SECOND),
+            inventory=InventoryBounds(-15, 20),
+            portfolio=PortfolioConfig(
+                interval_ns=SECOND,
+                grace_ns=5 * SECOND,
+                window=100,
+                holdings=(Holding("GOLD", "metals"),),
+                exposure=ExposureLimits(position_frac=0.009),
+                drawdown=DrawdownConfig(max_drawdown_bps=2, max_daily_loss_bps=1),
+                actions=Actions(exposure="REDUCE_ONLY", drawdown="REDUCE_ONLY", daily_loss="HALT"),
+            ),
+        ),
+    ),
+    Joins(),
+)
+
+
 def judge(venue: TrueVenue, intent: NewIntent) -> None:
     """Fail where an order could do anything but reduce, whatever of ours fills before it."""
     assert intent.lots <= venue.reducible(intent.side), (intent, venue.position, venue.orders)
@@ -67,9 +94,11 @@ def judge(venue: TrueVenue, intent: NewIntent) -> None:
 class KillSwitch(RuleBasedStateMachine):
     """One core, one venue; everything that can happen to a session happens in any order."""
 
+    core = CORE
+
     def __init__(self) -> None:
         super().__init__()
-        self.core, self.venue = CORE, TrueVenue(now_ns=NOON)
+        self.venue = TrueVenue(now_ns=NOON)
         self.state, self.events, self.epoch, self.number = CoreState(), [], 0, 0
         self.killed = self.confirmed = False
         self.step(self.session_start(recovered=False))
@@ -116,6 +145,10 @@ class KillSwitch(RuleBasedStateMachine):
     @rule(silent_s=st.integers(0, 400))
     def silence(self, silent_s: int) -> None:
         self.step(Timer(self.venue.now_ns + silent_s * SECOND, 1))
+
+    @rule(mark_e8=st.integers(0, 10**12), known=st.booleans())
+    def holding(self, mark_e8: int, known: bool) -> None:
+        self.step(HoldingMark("GOLD", 10**8, mark_e8, known, "ann", self.venue.now_ns, 1))
 
     @precondition(lambda self: self.venue.alive())
     @rule(pick=PICK, lots=st.integers(1, 12), kind=st.sampled_from(["accept", "refuse", "trade", "trade", "expire"]))
@@ -248,9 +281,16 @@ class KillSwitch(RuleBasedStateMachine):
         assert set(self.venue.alive()) <= set(self.state.live), "an order may fill that the core holds for ended"
 
 
-def test_after_a_kill_only_what_reduces_leaves_whatever_happens_until_a_person_re_enables_with_confirmation():
-    options = settings(max_examples=80, stateful_step_count=50, deadline=None, database=None)
-    run_state_machine_as_test(KillSwitch, settings=options)
+class GuardedKillSwitch(KillSwitch):
+    """The same with stops, bounds and portfolio limits on, all of them near."""
+
+    core = GUARDED
+
+
+@pytest.mark.parametrize("machine", [KillSwitch, GuardedKillSwitch])
+def test_after_a_kill_only_what_reduces_leaves_whatever_happens_until_a_person_re_enables_with_confirmation(machine):
+    options = settings(max_examples=50, stateful_step_count=50, deadline=None, database=None)
+    run_state_machine_as_test(machine, settings=options)
 
 
 def long_with_a_quote_to_sell() -> KillSwitch:

@@ -51,7 +51,7 @@ CASES = [
     ),
     (
         {"atr_multiple_x100": 200, "atr_periods": 2},
-        # Bars close with true ranges of 0, 0, 10 and 9: the average is 7, twice that is 14 below the best bid of 10,000.
+        # Bars close with true ranges of 0, 0, 10, 9: the average is 7, twice that is 14 below the best bid of 10,000.
         [book(1), book(2, 10_000, 10_020), book(3, 9_991, 10_011), book(4, 9_986, 10_006)],
         StopReason.VOLATILITY,
     ),
