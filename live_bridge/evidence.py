@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kernels.risk.spec import INSTRUMENT_LIMITS, UNLIMITED
+from live_bridge.controls import as_dict
 from live_bridge.core_state import SCOPES, CoreConfig, check_limits
 from live_bridge.evidence_controls import CONTROLS, Control
 from live_bridge.guarding import changed_limits
@@ -226,7 +227,7 @@ def _configured(settings: Iterable[str], found: Tally) -> dict[str, Any]:
             }
         else:
             value = getattr(found.config, name)
-            values[name] = value._asdict() if hasattr(value, "_asdict") else value
+            values[name] = as_dict(value)
     return values
 
 

@@ -1,6 +1,7 @@
 """Portfolio level in the core: what each control needs to fire, what it does then, and what happens without numbers."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from live_bridge.core import Core
 from live_bridge.core_snapshot import decode_state, encode_state
 from live_bridge.core_state import CoreConfig, CoreState
 from live_bridge.risk_types import CutReason, HedgeSuggestion, HoldingMark, PortfolioRisk, SizeCut, in_e8
-from live_bridge.types import CancelIntent, Command, NewIntent, RiskRefusal, StateChange, Timer, TradingState
+from live_bridge.types import Alert, CancelIntent, Command, NewIntent, RiskRefusal, StateChange, Timer, TradingState
 from tests.support.core_events import NOON, SECOND, ack, book, core_config, fill, run, start
 from tests.unit.test_live_guards import Joins, codes, control, names, only, request
 
@@ -35,7 +36,7 @@ MOVES = np.random.default_rng(11).integers(-40, 41, 60).tolist()
 
 
 def core_of(capital_e8: int = 10_000_000 * E8, silent: bool = True, **portfolio) -> Core:
-    fields = {"interval_ns": SECOND, "max_mark_age_ns": 5 * SECOND, "grace_ns": 10 * SECOND} | portfolio
+    fields: dict[str, Any] = {"interval_ns": SECOND, "max_mark_age_ns": 5 * SECOND, "grace_ns": 10 * SECOND} | portfolio
     controls = ControlsConfig(portfolio=PortfolioConfig(**fields))
     return Core(core_config(controls=controls, capital_e8=capital_e8), Joins(0) if silent else Joins())
 
@@ -170,7 +171,7 @@ def test_a_holding_without_a_number_restricts_after_the_grace_and_names_the_asse
     assert codes(outputs) == [], "within the grace"
     state, outputs = run(core, market(MOVES[10:12], 31), state)
     assert codes(outputs) == ["PORTFOLIO_UNKNOWN"]
-    assert "GOLD has no mark" in outputs[[type(each).__name__ for each in outputs].index("Alert")].detail
+    assert "GOLD has no mark" in only(outputs, Alert)[0].detail
     assert state.trading == TradingState.REDUCE_ONLY
     state, outputs = run(core, market(MOVES[:20], 33, holding=1.0), state)
     assert state.trading == TradingState.REDUCE_ONLY, "numbers alone do not re-enable"
