@@ -38,7 +38,7 @@ class ControlState(NamedTuple):
     drawdown: DrawdownState | None = None
     held: tuple[Held | None, ...] = ()  # in the order of the configuration's holdings; None: nothing that can be used
     sample_ns: int = -1  # of the last observation
-    began_ns: int = -1
+    tries: int = 0  # observations since the window was last long enough
     unknown_ns: int = -1  # since when there are no numbers; -1: there are
     marks: tuple[float, ...] = ()  # of the last observation, all assets; empty where one was missing
     returns: tuple[tuple[float, ...], ...] = ()  # [T][N], the latest last

@@ -1,16 +1,16 @@
 """Portfolio level, inside the step: observations by event time, the numbers, and what a breach leads to.
 
 An observation is taken at the first book or timer after the interval. Returns need two complete observations in a row.
-Where a number that is configured cannot be had (a mark is missing, old or impossible, the window is short, a kernel
-refuses), nothing is guessed: after the grace only what reduces leaves, until a person resumes. A window that is only
-filling has twice its time.
+Where a number that is configured cannot be had (a mark is missing, old or impossible, a kernel refuses), nothing is
+guessed: after the grace only what reduces leaves, until a person resumes. A window that is only filling has twice its
+length in observations for it; until then VaR, ES and sizing are off, and the rest is judged.
 """
 
 from math import isfinite
 
 from kernels.risk import correlation, drawdown
 from kernels.risk.drawdown import Control
-from kernels.risk.states import TradingEvent
+from kernels.risk.states import Standing, TradingEvent
 from live_bridge import gating, portfolio_numbers
 from live_bridge.control_state import Held
 from live_bridge.controls import PortfolioConfig
@@ -41,12 +41,10 @@ def observe(config: CoreConfig, turn: Turn, fresh: bool) -> None:
     portfolio = config.controls.portfolio
     if portfolio is None or turn.phase not in _PHASES:
         return
-    state = turn.controls
-    if state.began_ns < 0:
-        turn.controls = state = state._replace(began_ns=turn.now_ns)
     if fresh and turn.book is not None:
-        turn.controls = state = state._replace(book_ns=turn.book.event_ns)
+        turn.controls = turn.controls._replace(book_ns=turn.book.event_ns)
         _drawdown(config, portfolio, turn)
+    state = turn.controls
     if state.sample_ns < 0 or turn.now_ns - state.sample_ns >= portfolio.interval_ns:
         _sample(config, portfolio, turn)
 
@@ -58,7 +56,7 @@ def resumed(config: CoreConfig, turn: Turn) -> None:
         return
     if state.drawdown is not None:
         state = state._replace(drawdown=drawdown.re_enable(state.drawdown, by_person=True))
-    turn.controls = state._replace(tripped=(), unknown_ns=-1, began_ns=turn.now_ns)
+    turn.controls = state._replace(tripped=(), unknown_ns=-1, tries=0)
 
 
 def _drawdown(config: CoreConfig, portfolio: PortfolioConfig, turn: Turn) -> None:
@@ -95,20 +93,25 @@ def _sample(config: CoreConfig, portfolio: PortfolioConfig, turn: Turn) -> None:
         _take_returns(portfolio, turn, market)
     except ValueError as error:
         turn.controls = turn.controls._replace(marks=())
-        _unknown(portfolio, turn, str(error), portfolio.grace_ns)
-        return
-    short = portfolio.needed() - len(turn.controls.returns)
-    if short > 0:
-        filling_ns = 2 * portfolio.needed() * portfolio.interval_ns
-        _unknown(portfolio, turn, f"{short} observations are missing", max(portfolio.grace_ns, filling_ns))
+        _unknown(portfolio, turn, str(error))
         return
     try:
         judged = portfolio_numbers.judge(config, portfolio, turn, market)
     except ValueError as error:
-        _unknown(portfolio, turn, str(error), portfolio.grace_ns)
+        _unknown(portfolio, turn, str(error))
         return
     turn.controls = turn.controls._replace(unknown_ns=-1)
     _act(turn, judged)
+    _count_short(portfolio, turn)
+
+
+def _count_short(portfolio: PortfolioConfig, turn: Turn) -> None:
+    """Count observations until the window is long enough: marks that come and go would never fill it."""
+    short = portfolio.needed() - len(turn.controls.returns)
+    turn.controls = turn.controls._replace(tries=turn.controls.tries + 1 if short > 0 else 0)
+    if turn.controls.tries > 2 * portfolio.needed():
+        said = f"{short} returns are missing after {turn.controls.tries} observations"
+        _trip(turn, "PORTFOLIO_UNKNOWN", said, "REDUCE_ONLY")
 
 
 def _market(config: CoreConfig, portfolio: PortfolioConfig, turn: Turn) -> Market:
@@ -144,20 +147,22 @@ def _take_returns(portfolio: PortfolioConfig, turn: Turn, market: Market) -> Non
         turn.controls = state._replace(correlation=seen)
 
 
-def _unknown(portfolio: PortfolioConfig, turn: Turn, why: str, allowed_ns: int) -> None:
+def _unknown(portfolio: PortfolioConfig, turn: Turn, why: str) -> None:
     state = turn.controls
     since = state.unknown_ns if state.unknown_ns >= 0 else turn.now_ns
     turn.controls = state._replace(unknown_ns=since)
-    if turn.now_ns - since >= allowed_ns:
+    if turn.now_ns - since >= portfolio.grace_ns:
         _trip(turn, "PORTFOLIO_UNKNOWN", f"no numbers for {turn.now_ns - since} ns: {why}", "REDUCE_ONLY")
 
 
 def _act(turn: Turn, judged: Judged) -> None:
-    turn.outputs.append(judged.risk)
+    if judged.risk is not None:
+        turn.outputs.append(judged.risk)
     if judged.hedge is not None:
         turn.outputs.append(judged.hedge)
         turn.controls = turn.controls._replace(hedge_quantity=judged.hedge.hedge_quantity)
-    turn.controls = turn.controls._replace(scale=judged.scale, scale_by=judged.scale_by)
+    if judged.scale is not None:
+        turn.controls = turn.controls._replace(scale=judged.scale, scale_by=judged.scale_by)
     for code, detail, action in judged.breaches:
         _trip(turn, code, detail, action)
 
@@ -168,7 +173,8 @@ def _trip(turn: Turn, code: str, detail: str, action: str) -> None:
         return
     turn.controls = turn.controls._replace(tripped=(*turn.controls.tripped, code))
     turn.alert(code, f"{detail} -> {action}")
-    event = TradingEvent.HALT if action == "HALT" else TradingEvent.TRIP
+    closing = turn.standing == Standing.CLOSING  # it trades to zero and halts then; halting now would leave the rest
+    event = TradingEvent.HALT if action == "HALT" and not closing else TradingEvent.TRIP
     turn.stand(event, turn.phase, f"{code}: {detail}")
     if turn.phase == Phase.RUNNING:
         gating.cancel_all(turn, Origin.PROTECT)

@@ -36,9 +36,9 @@ class Market(NamedTuple):
 class Judged(NamedTuple):
     """What an observation says; breaches as (code, detail, action)."""
 
-    risk: PortfolioRisk
+    risk: PortfolioRisk | None  # None while the window is filling
     breaches: tuple[tuple[str, str, str], ...]
-    scale: float
+    scale: float | None  # None: not known yet
     scale_by: CutReason
     hedge: HedgeSuggestion | None
 
@@ -47,12 +47,25 @@ def judge(config: CoreConfig, portfolio: PortfolioConfig, turn: Turn, market: Ma
     """Return numbers and breaches; ValueError where one that is configured cannot be had."""
     book = _exposures(portfolio, market)
     returns = np.array(turn.controls.returns, np.float64).reshape(-1, len(market.names))
-    tail = tail_risk(portfolio.var, returns, market) if portfolio.var else TailRisk(0.0, 0.0)
-    scale, scale_by = 1.0, CutReason.VOLATILITY
-    if portfolio.sizing is not None:
-        scale, scale_by = sized(portfolio.sizing, returns[:, 0], config.inventory_cap_lots * market.marks[0], market)
-    risk = PortfolioRisk(
-        observations=len(returns),
+    tail = TailRisk(0.0, 0.0)
+    if portfolio.var is not None and len(returns) >= portfolio.var.needed():
+        tail = tail_risk(portfolio.var, returns, market)
+    scale, scale_by = None, CutReason.VOLATILITY
+    if portfolio.sizing is not None and len(returns) >= portfolio.sizing.min_observations:
+        cap_value = config.inventory_cap_lots * market.marks[0]
+        scale, scale_by = sized(portfolio.sizing, returns[:, 0], cap_value, market)
+    ready = len(returns) >= portfolio.needed()
+    risk = _report(turn, len(returns), market, book, tail, scale) if ready else None
+    return Judged(
+        risk, _breaches(portfolio, turn, book, tail), scale, scale_by, _hedge(portfolio, turn, returns, market)
+    )
+
+
+def _report(
+    turn: Turn, observations: int, market: Market, book: Book, tail: TailRisk, scale: float | None
+) -> PortfolioRisk:
+    return PortfolioRisk(
+        observations=observations,
         equity_e8=_whole(market.equity * E8),
         gross_e8=_whole(book.whole.gross * E8),
         net_e8=_whole(book.whole.net * E8),
@@ -60,11 +73,8 @@ def judge(config: CoreConfig, portfolio: PortfolioConfig, turn: Turn, market: Ma
         es_e8=_whole(tail.es * E8),
         drawdown_bps=_lost_bps(turn, "peak_e8"),
         daily_loss_bps=_lost_bps(turn, "base_e8"),
-        scale_ppm=int(scale * MILLION),
+        scale_ppm=int((1.0 if scale is None else scale) * MILLION),
         event_ns=turn.now_ns,
-    )
-    return Judged(
-        risk, _breaches(portfolio, turn, book, tail), scale, scale_by, _hedge(portfolio, turn, returns, market)
     )
 
 

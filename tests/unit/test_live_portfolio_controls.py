@@ -188,6 +188,40 @@ def test_a_silent_book_restricts_after_the_grace_and_an_asset_that_is_not_config
     assert codes(outputs) == ["HOLDING_UNKNOWN"]
 
 
+def test_marks_that_come_and_go_never_fill_the_window_and_restrict_after_twice_its_length():
+    core = core_of(var=VarLimits(tail_frac=0.05), grace_ns=500 * SECOND, max_mark_age_ns=SECOND // 2)
+    state = hold(core, 10)
+    assert core.config.controls.portfolio is not None
+    needed = core.config.controls.portfolio.needed()
+    events = []
+    for number in range(1, 2 * needed):  # every second observation is a timer without a book
+        events += [book(2 * number), Timer(NOON + (2 * number + 1) * SECOND, 1)]
+    state, outputs = run(core, events, state)
+    assert codes(outputs) == []
+    later = 4 * needed
+    state, outputs = run(core, [book(later), Timer(NOON + (later + 1) * SECOND, 1), book(later + 2)], state)
+    assert codes(outputs) == ["PORTFOLIO_UNKNOWN"]
+    assert "29 returns are missing" in only(outputs, Alert)[0].detail
+
+
+def test_exposure_is_judged_while_the_window_of_var_is_filling():
+    core = core_of(capital_e8=100_000 * E8, var=VarLimits(tail_frac=0.05), exposure=ExposureLimits(gross_frac=0.01))
+    _, outputs = run(core, market([0]), hold(core, 40))
+    assert codes(outputs) == ["EXPOSURE_GROSS"]
+    assert only(outputs, PortfolioRisk) == []
+
+
+def test_a_limit_that_halts_lets_a_flattening_go_on_to_zero():
+    core = core_of(capital_e8=100_000 * E8, drawdown=DrawdownConfig(max_drawdown_bps=5))
+    state, outputs = run(core, [control(Command.FLATTEN), *market([-200])], hold(core, 40))
+    assert codes(outputs) == ["DRAWDOWN"]
+    (order,) = only(outputs, NewIntent)
+    state, _ = run(
+        core, [ack(order.client_order_id), fill(order.client_order_id, "x", 1, 40, 9_790), *market([0], 2)], state
+    )
+    assert (state.account.position_lots, state.trading) == (0, TradingState.HALTED)
+
+
 def test_a_lost_account_halts():
     core = core_of(capital_e8=1_000 * E8 * 20, drawdown=DrawdownConfig(10_000, 10_000))
     state = hold(core, 10)
