@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kernels.risk.spec import RiskReason
-from kernels.risk.states import KILL_OPEN, KillEvent, TradingEvent
+from kernels.risk.states import KillEvent, TradingEvent
 from live_bridge import gating, guarding, order_events, portfolio_control, position_control
 from live_bridge.core_state import CoreConfig, CoreState, Turn
 from live_bridge.orders import OrderEvent
@@ -132,28 +132,7 @@ class Core:
                 turn.change(TradingState.HALTED, Phase.STOPPING, why)
                 gating.cancel_all(turn, Origin.STOP)
             case Command.REDUCE_ONLY | Command.RESUME:
-                self._person_decides(turn, event, why)
-
-    def _person_decides(self, turn: Turn, event: Control, why: str) -> None:
-        """Restrict or re-enable: only for a person, only in a running session, only where the table allows it.
-
-        After a kill nobody re-enables before the venue has confirmed that nothing is open.
-        """
-        resume = event.command == Command.RESUME
-        by_person = guarding.is_person(event.actor)
-        unconfirmed = resume and turn.kill in KILL_OPEN
-        done = (
-            not unconfirmed
-            and turn.phase == Phase.RUNNING
-            and turn.stand(TradingEvent.RESUME if resume else TradingEvent.RESTRICT, turn.phase, why, by_person)
-        )
-        if not done:
-            said = ", the kill is not confirmed by the venue" if unconfirmed else ""
-            said += "" if by_person else ", and only a person may"
-            turn.alert("CONTROL_REFUSED", f"{why}: not in phase {turn.phase.name}, {turn.trading.name}{said}")
-        elif resume:
-            guarding.resumed(turn)
-            portfolio_control.resumed(self.config, turn)
+                guarding.person_decides(self.config, turn, event, why)
 
     def _limits_change(self, turn: Turn, event: LimitsChange) -> None:
         guarding.change_limits(self.config, turn, event)

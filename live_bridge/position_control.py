@@ -103,19 +103,16 @@ def cut(config: CoreConfig, turn: Turn, target: TargetQuotes, book: BookEvent) -
     lots, present, room = target.lots.copy(), target.present.copy(), target.room_lots.copy()
     quotes = [order for order in turn.live_orders() if order.origin == Origin.POLICY]
     for side in (BUY, SELL):
-        wanted = int(lots[side])
-        reducible = turn.account.position_lots * (1 if side == SELL else -1)
-        room[side] = min(int(room[side]), bounded[side], max(scaled[side], reducible))
-        allowed = min(wanted, int(room[side]), max(int(wanted * scale), reducible))
+        wanted, closes = int(lots[side]), turn.account.position_lots * (1 if side == SELL else -1)
+        room[side] = min(int(room[side]), bounded[side], max(scaled[side], closes))
+        allowed = min(wanted, int(room[side]), max(int(wanted * scale), closes))
         fits = _in_steps(turn, allowed)
-        if fits < wanted:
-            reason = CutReason.INVENTORY if bounded[side] <= allowed else turn.controls.scale_by
-            if not book.advice:
-                turn.outputs.append(SizeCut(book.instrument, side, reason, wanted, fits, turn.now_ns))
+        if fits < wanted and not book.advice:
+            reason = CutReason.INVENTORY if bounded[side] <= allowed or not sizing else turn.controls.scale_by
+            turn.outputs.append(SizeCut(book.instrument, side, reason, wanted, fits, turn.now_ns))
         resting = max((order.left_lots for order in quotes if order.side == side), default=0)
-        too_large = bool(book.own[side, OWN_PRESENT] > 0) and resting > fits
         lots[side] = fits
-        present[side] &= fits > 0 and not too_large
+        present[side] &= fits > 0 and not (book.own[side, OWN_PRESENT] > 0 and resting > fits)
     return TargetQuotes(
         present=present,
         price_tick=np.where(present, target.price_tick, 0),

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from kernels.risk.drawdown import DrawdownConfig
 from kernels.risk.exposure import ExposureLimits
 from kernels.risk.stops import StopConfig
+from live_bridge.arrow_export import journal_to_arrow
 from live_bridge.controls import (
     Actions,
     ControlsConfig,
@@ -69,6 +71,16 @@ def test_each_stop_acts_in_a_paper_session_and_only_reduce_only_orders_close(tmp
     assert rows["position stops"]["acted"][f"stop:{name}"]["count"] == len(fired)
     assert rows["inventory bounds and sizing"]["acted"]["cut:INVENTORY"]["count"] == len(cuts)
     assert bundle["missing_tests"] == []
+    segments = journal_to_arrow(tmp_path / "journal", tmp_path / "segments")["files"]
+    rows = [row for path in segments if "risk_events" in path for row in read_rows(path)]
+    said = [row["detail"] for row in rows if row["kind"] == "STOP_TRIGGERED"]
+    assert len(said) == len(fired)
+    assert all(f"reason {name}, position_lots " in detail for detail in said)
+
+
+def read_rows(path: str) -> list[dict[str, Any]]:
+    with pa.memory_map(path) as file:
+        return pa.ipc.open_file(file).read_all().to_pylist()
 
 
 LIMITS: dict[str, dict[str, Any]] = {
