@@ -36,14 +36,17 @@ def moved(config: CoreConfig, turn: Turn, before_lots: int, price_tick: int) -> 
 
 
 def watch(config: CoreConfig, turn: Turn, fresh: bool) -> None:
-    """Hold the position against its stops at the touch of others; `fresh`: the turn's book is whole and new."""
-    book = turn.book
-    if not config.controls.has_stops() or book is None or turn.history is None:
+    """Hold the position against its stops at the touch of others; `fresh`: the turn's book is whole and new.
+
+    Without such a book time alone is judged: at the best price since the entry no distance is reached.
+    """
+    before = turn.controls.stop
+    if not config.controls.has_stops() or turn.book is None or turn.history is None:
         return
+    price: int | None = before.best_tick
     if fresh:
         _advance_bar(config, turn, int(turn.history.mid_half_tick) // 2)
-    before = turn.controls.stop
-    price = _closing_tick(book, before.side)
+        price = _closing_tick(turn.book, before.side)
     if price is None:
         return
     after = advance_stop(config.controls.stops, before, turn.controls.atr, price, turn.now_ns)

@@ -49,7 +49,7 @@ class StopTriggered:
     reason: StopReason
     position_lots: int
     entry_tick: int
-    price_tick: int  # that the position could be closed at
+    price_tick: int  # that it could be closed at; without a whole book the best since the entry
     event_ns: int
 
 

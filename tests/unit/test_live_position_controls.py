@@ -98,6 +98,27 @@ def test_the_entry_is_the_mean_of_what_was_added_and_a_reversal_begins_anew():
     assert (state.controls.stop.side, state.controls.stop.entry_tick) == (-1, 10_010)
 
 
+BROKEN = [
+    {"gap": True},
+    {"event_ns": NOON - 100 * SECOND},
+    {"bid": 9_000, "ask": 8_990},
+    {"depth": np.zeros((2, 5, 2), np.int32)},
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=["gapped", "stale", "crossed", "of another shape"])
+def test_a_book_that_may_not_be_traded_on_moves_no_stop_but_time(broken):
+    core = stopped_core(fixed_tick=20, trailing_tick=20, atr_multiple_x100=100, atr_periods=1, max_hold_ns=9 * SECOND)
+    state, _ = long_ten(core)
+    fields = {"bid": 9_000, "ask": 9_020} | broken
+    state, outputs = core.step(state, book(2, **fields))
+    assert only(outputs, StopTriggered) == []
+    assert state.controls.stop.best_tick == 9_990
+    _, outputs = core.step(state, book(9, **fields))
+    assert [each.reason for each in only(outputs, StopTriggered)] == [StopReason.TIME]
+    assert only(outputs, NewIntent) == []
+
+
 def test_a_stop_sends_nothing_while_a_person_has_killed_the_session():
     core = stopped_core(fixed_tick=20)
     state, _ = long_ten(core)
