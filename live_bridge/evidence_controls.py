@@ -61,6 +61,8 @@ CONTROLS: Final = (
             "a_person_re_enables_with_confirmation",
             "tests/property/test_kill_at_the_gate.py::"
             "test_in_every_state_of_every_scope_only_what_the_states_allow_passes_and_after_a_kill_no_more",
+            "tests/integration/test_paper_session.py::"
+            "test_a_resume_after_a_kill_asks_the_venue_first_and_is_refused_while_an_order_is_open_there",
             _GUARDS + "test_a_kill_is_confirmed_when_the_venue_holds_nothing_and_said_loudly_when_it_does",
             "tests/integration/test_grpc_server.py::test_kill_halts_the_session_and_leaves_no_order_open",
         ),
