@@ -16,18 +16,24 @@ from kernels.features.market import strip_own
 from live_bridge.accounts import equity_e8
 from live_bridge.core_state import CoreConfig
 from live_bridge.journal import JournalError, JournalReader
+from live_bridge.journal_tools import plain
 from live_bridge.order_tracking import Tracker
 from live_bridge.orders import Order
-from live_bridge.records import Body, decode
+from live_bridge.records import BODIES, Body, decode
 from live_bridge.types import (
     Alert,
     BookEvent,
     Decision,
     Fill,
+    HedgeSuggestion,
+    Output,
+    PortfolioRisk,
     Refusal,
     RiskRefusal,
     SessionStart,
+    SizeCut,
     StateChange,
+    StopTriggered,
 )
 
 SEGMENT_RECORDS = 100_000
@@ -94,6 +100,8 @@ class _Export:
             case Decision() | Refusal() if not body.advice:
                 self.tables["decisions"].append(self._decision(body, sequence))
             case RiskRefusal() | StateChange() | Alert():
+                self.tables["risk_events"].append(self._risk(body, sequence))
+            case StopTriggered() | SizeCut() | HedgeSuggestion() | PortfolioRisk():
                 self.tables["risk_events"].append(self._risk(body, sequence))
 
     def _session(self, start: SessionStart) -> None:
@@ -196,7 +204,7 @@ class _Export:
             "inventory_lots": self.tracker.account.position_lots,
         }
 
-    def _risk(self, body: RiskRefusal | StateChange | Alert, sequence: int) -> Row:
+    def _risk(self, body: Output, sequence: int) -> Row:
         match body:
             case RiskRefusal():
                 kind, detail = "REFUSED", body.reason.name
@@ -206,6 +214,9 @@ class _Export:
                 detail += f"{body.phase_to.name}: {body.reason}"
             case Alert():
                 kind, detail = body.code, body.detail
+            case _:  # what a control beside the gate said: its fields, units in their names
+                kind, words = BODIES[type(body)].upper(), plain(body)
+                detail = ", ".join(f"{name} {value}" for name, value in words.items() if name != "event_ns")
         return {**self._of(0), "event_ns": body.event_ns, "sequence": sequence, "kind": kind, "detail": detail}
 
     def write(self, first: int, last: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from kernels.risk.spec import RiskReason
 from kernels.risk.states import KillEvent, TradingEvent
-from live_bridge import gating, guarding, order_events
+from live_bridge import gating, guarding, order_events, portfolio_control, position_control
 from live_bridge.core_state import CoreConfig, CoreState, Turn
 from live_bridge.orders import OrderEvent
 from live_bridge.policy import Policy
@@ -26,6 +26,7 @@ from live_bridge.types import (
     Control,
     Event,
     Fill,
+    HoldingMark,
     LimitsChange,
     OrderAck,
     OrderKind,
@@ -45,8 +46,6 @@ from live_bridge.types import (
     Timer,
     TradingState,
 )
-
-SESSION_ACTOR = "session"  # commands that the session gives itself: never a person's
 
 
 def _no_mark(_stage: str) -> None:
@@ -76,6 +75,7 @@ class Core:
             LimitsChange: self._limits_change,
             OrderRequest: self._order_request,
             CancelRequest: self._cancel_request,
+            HoldingMark: self._holding,
         }
 
     def step(self, state: CoreState, event: Event) -> tuple[CoreState, list[Output]]:
@@ -105,6 +105,8 @@ class Core:
         turn.change(turn.trading, Phase.STOPPED, event.reason)
 
     def _timer(self, turn: Turn, event: Timer) -> None:
+        portfolio_control.observe(self.config, turn, fresh=False)
+        position_control.watch(self.config, turn, fresh=False)
         book = turn.book
         if book is None or turn.phase != Phase.RUNNING or turn.trading == TradingState.HALTED:
             return
@@ -130,20 +132,7 @@ class Core:
                 turn.change(TradingState.HALTED, Phase.STOPPING, why)
                 gating.cancel_all(turn, Origin.STOP)
             case Command.REDUCE_ONLY | Command.RESUME:
-                self._person_decides(turn, event, why)
-
-    def _person_decides(self, turn: Turn, event: Control, why: str) -> None:
-        """Restrict or re-enable: only for a person, only in a running session, only where the table allows it."""
-        resume = event.command == Command.RESUME
-        by_person = event.actor != SESSION_ACTOR
-        done = turn.phase == Phase.RUNNING and turn.stand(
-            TradingEvent.RESUME if resume else TradingEvent.RESTRICT, turn.phase, why, by_person
-        )
-        if not done:
-            said = "" if by_person else ", and only a person may"
-            turn.alert("CONTROL_REFUSED", f"{why}: not in phase {turn.phase.name}, {turn.trading.name}{said}")
-        elif resume:
-            guarding.resumed(turn)
+                guarding.person_decides(self.config, turn, event, why)
 
     def _limits_change(self, turn: Turn, event: LimitsChange) -> None:
         guarding.change_limits(self.config, turn, event)
@@ -184,6 +173,8 @@ class Core:
             turn.history = next_history(turn.history, turn.book, event)
             guarding.book(self.config, turn, int(turn.history.mid_half_tick), event.event_ns)
         turn.book = event
+        portfolio_control.observe(self.config, turn, fresh=refused is None)
+        position_control.watch(self.config, turn, fresh=refused is None)
         if turn.phase == Phase.FLATTENING:
             _say_refused(turn, event.instrument, Refused(RefusalReason.NOT_ACTIVE, turn.phase.name))
             self._flatten(turn, refused)
@@ -193,6 +184,9 @@ class Core:
             _say_refused(turn, event.instrument, Refused(RefusalReason.NOT_ACTIVE, turn.phase.name))
         elif refused is not None:
             self._refuse(turn, event.instrument, refused)
+        elif stop := position_control.closing(turn):
+            _say_refused(turn, event.instrument, Refused(RefusalReason.NOT_ACTIVE, f"stop {stop.name} closes"))
+            position_control.close(self.config, turn, self._gate, event)
         else:
             self._quote(turn, event)
 
@@ -276,8 +270,9 @@ class Core:
         guarding.reject(self.config, turn, event)
 
     def _fill(self, turn: Turn, event: Fill) -> None:
-        before = turn.orders.get(event.client_order_id)
+        before, held_lots = turn.orders.get(event.client_order_id), turn.account.position_lots
         order_events.fill(turn, event, self.config.limits.tick_value_e8)
+        position_control.moved(self.config, turn, held_lots, event.price_tick)
         guarding.executed(turn, before)
 
     def _order_request(self, turn: Turn, event: OrderRequest) -> None:
@@ -306,6 +301,9 @@ class Core:
             request_id=event.request_id,
         )
         self._gate.send_new(turn, [wanted])
+
+    def _holding(self, turn: Turn, event: HoldingMark) -> None:
+        portfolio_control.holding(self.config, turn, event)
 
     def _cancel_request(self, turn: Turn, event: CancelRequest) -> None:
         order = order_events.find(turn, event.client_order_id, "CancelRequest")

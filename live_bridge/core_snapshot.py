@@ -8,6 +8,7 @@ import numpy as np
 from kernels.features.market import History
 from kernels.risk.spec import RiskLimits
 from kernels.risk.states import BreakerState, KillState, Standing
+from live_bridge import control_state
 from live_bridge.accounts import Account
 from live_bridge.core_state import CoreState
 from live_bridge.orders import Order
@@ -39,6 +40,7 @@ def encode_state(state: CoreState, sequence: int = 0) -> bytes:
     for name in _BREAKERS:
         setattr(out, name, getattr(state.breakers, name))
     out.rejects_ns.extend(state.breakers.rejects_ns)
+    out.controls_json = control_state.to_json(state.controls)
     if state.session is not None:
         fill_message(state.session, out.session)
     if state.book is not None:
@@ -74,6 +76,7 @@ def decode_state(payload: bytes) -> tuple[CoreState, int]:
         breakers=BreakerState(
             rejects_ns=tuple(snapshot.rejects_ns), **{name: getattr(snapshot, name) for name in _BREAKERS}
         ),
+        controls=control_state.from_json(snapshot.controls_json),
         book=from_body(BookEvent, snapshot.book) if snapshot.HasField("book") else None,
         history=_history(snapshot.history),
         advice_book=from_body(BookEvent, snapshot.advice_book) if snapshot.HasField("advice_book") else None,

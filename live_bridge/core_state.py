@@ -24,6 +24,8 @@ from kernels.risk.states import (
 )
 from kernels.risk.states import advance as advance_standing
 from live_bridge.accounts import Account, equity_e8, tick_value_e8
+from live_bridge.control_state import ControlState
+from live_bridge.controls import ControlsConfig, as_dict, controls_from_dict
 from live_bridge.orders import LIVE, UNDER_WAY, Order, OrderEvent, advance
 from live_bridge.persistent import PersistentMap
 from live_bridge.types import (
@@ -39,6 +41,7 @@ from market_models.instrument import Instrument
 
 DEFAULT_LIMITS = RiskLimits()
 DEFAULT_BREAKERS = BreakerLimits()
+NO_CONTROLS = ControlsConfig()
 SCOPES = ("strategy", "venue", "firm")
 MAX_CAPITAL_E8 = 2**60
 
@@ -52,6 +55,7 @@ class CoreConfig:
     venue_limits: RiskLimits | None = None  # None: the limits above; an instrument's own are always those above
     firm_limits: RiskLimits | None = None
     breakers: BreakerLimits = DEFAULT_BREAKERS
+    controls: ControlsConfig = NO_CONTROLS  # of positions and portfolio; all off
     capital_e8: int = 10_000_000 * 10**8  # equity without profit and loss, 1e-8 quote units
     quote_lots: int = 100
     inventory_cap_lots: int = 500
@@ -80,6 +84,7 @@ class CoreConfig:
         if not 0 < self.capital_e8 <= MAX_CAPITAL_E8:
             raise ValueError(f"capital_e8 {self.capital_e8} is outside 1..{MAX_CAPITAL_E8}")
         self.breakers.checked()
+        self.controls.checked()
         for limits in self.limits_by_scope():
             check_limits(limits, self.instrument)
 
@@ -90,7 +95,10 @@ class CoreConfig:
     def to_json(self) -> str:
         """Return canonical JSON: the same configuration gives the same text."""
         named = {name: value._asdict() for name in _NAMED if (value := getattr(self, name)) is not None}
-        return json.dumps(asdict(self) | named, sort_keys=True, separators=(",", ":"))
+        fields = asdict(self) | named | {"controls": as_dict(self.controls)}
+        if self.controls == NO_CONTROLS:
+            del fields["controls"]  # the text of a session without them, as before there were any
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "CoreConfig":
@@ -100,6 +108,8 @@ class CoreConfig:
         for name, kind in _NAMED.items():
             if fields.get(name) is not None:
                 fields[name] = kind(**fields[name])
+        if "controls" in fields:
+            fields["controls"] = controls_from_dict(fields["controls"])
         return cls(**fields)
 
 
@@ -125,6 +135,7 @@ class CoreState(NamedTuple):
     standing: Standing = Standing.ACTIVE  # why we may trade as we may, over restarts too
     kill: KillState = KillState.IDLE
     breakers: BreakerState = BreakerState()
+    controls: ControlState = ControlState()
     limits: tuple[RiskLimits, ...] = ()  # of SCOPES, as they are now; empty before the first session
     account: Account = Account()
     orders: PersistentMap[str, Order] = PersistentMap()
@@ -167,7 +178,7 @@ class Turn:
         self.trading, self.phase = state.trading, state.phase
         self.flatten_wanted = state.flatten_wanted
         self.standing, self.kill = state.standing, state.kill
-        self.breakers, self.limits = state.breakers, state.limits
+        self.breakers, self.controls, self.limits = state.breakers, state.controls, state.limits
         self.account, self.orders, self.live, self.trades = state.account, state.orders, state.live, state.trades
         self.recent_ns, self.next_intent = state.recent_ns, state.next_intent
         self.decisions, self.refusals = state.decisions, state.refusals

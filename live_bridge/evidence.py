@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kernels.risk.spec import INSTRUMENT_LIMITS, UNLIMITED
+from live_bridge.controls import as_dict
 from live_bridge.core_state import SCOPES, CoreConfig, check_limits
 from live_bridge.evidence_controls import CONTROLS, Control
 from live_bridge.guarding import changed_limits
@@ -23,8 +24,11 @@ from live_bridge.types import (
     Refusal,
     RiskRefusal,
     SessionStart,
+    SizeCut,
+    StopTriggered,
 )
 from live_bridge.types import Control as ControlRecord
+from live_bridge.whole_files import write_whole
 
 JSON_NAME, PAGE_NAME = "evidence.json", "evidence.md"
 
@@ -110,6 +114,10 @@ def _names(body: Body) -> list[str]:
         names.append(f"refusal:{body.reason.name}")
     elif isinstance(body, Alert):
         names.append(f"alert:{body.code}")
+    elif isinstance(body, StopTriggered):
+        names.append(f"stop:{body.reason.name}")
+    elif isinstance(body, SizeCut):
+        names.append(f"cut:{body.reason.name}")
     elif isinstance(body, ControlRecord):
         names.append(f"command:{body.command.name}")
     return names
@@ -182,8 +190,8 @@ def write_bundle(journal: Path, out: Path, root: Path | None) -> dict[str, Any]:
         "controls": controls,
     }
     out.mkdir(parents=True, exist_ok=True)
-    (out / JSON_NAME).write_text(json.dumps(bundle, indent=1) + "\n")
-    (out / PAGE_NAME).write_text(_page(bundle))
+    write_whole(out / JSON_NAME, json.dumps(bundle, indent=1) + "\n")
+    write_whole(out / PAGE_NAME, _page(bundle))
     return bundle | {"files": [str(out / JSON_NAME), str(out / PAGE_NAME)]}
 
 
@@ -219,7 +227,7 @@ def _configured(settings: Iterable[str], found: Tally) -> dict[str, Any]:
             }
         else:
             value = getattr(found.config, name)
-            values[name] = value._asdict() if hasattr(value, "_asdict") else value
+            values[name] = as_dict(value)
     return values
 
 

@@ -26,6 +26,8 @@ _ORACLE: Final = (
     "tests/property/test_risk_gate.py::test_kernel_and_oracle_agree_and_nothing_accepted_can_leave_its_limits"
 )
 _GUARDS: Final = "tests/unit/test_live_guards.py::"
+_POSITION: Final = "tests/unit/test_live_position_controls.py::"
+_PORTFOLIO: Final = "tests/unit/test_live_portfolio_controls.py::"
 
 
 class Control(NamedTuple):
@@ -53,9 +55,14 @@ CONTROLS: Final = (
         "One command cancels every order, unacknowledged ones too, and halts until a person resumes; the venue is "
         "asked, and the answer is said aloud.",
         (),
-        ("command:KILL", "alert:KILL_CONFIRMED", "alert:KILL_NOT_CONFIRMED", "alert:KILL_NEVER_CONFIRMED"),
+        ("command:KILL", "alert:KILL_CONFIRMED", "alert:KILL_NOT_CONFIRMED"),
         (
-            _GUARDS + "test_after_a_kill_only_cancels_and_orders_that_reduce_leave_until_a_person_resumes",
+            "tests/property/test_kill_whole_core.py::test_after_a_kill_only_what_reduces_leaves_whatever_happens_until_"
+            "a_person_re_enables_with_confirmation",
+            "tests/property/test_kill_at_the_gate.py::"
+            "test_in_every_state_of_every_scope_only_what_the_states_allow_passes_and_after_a_kill_no_more",
+            "tests/integration/test_paper_session.py::"
+            "test_a_resume_after_a_kill_asks_the_venue_first_and_is_refused_while_an_order_is_open_there",
             _GUARDS + "test_a_kill_is_confirmed_when_the_venue_holds_nothing_and_said_loudly_when_it_does",
             "tests/integration/test_grpc_server.py::test_kill_halts_the_session_and_leaves_no_order_open",
         ),
@@ -173,6 +180,58 @@ CONTROLS: Final = (
             _GUARDS + "test_a_price_spike_pulls_the_quotes_and_only_reducing_orders_pass_until_a_person_resumes",
             _GUARDS + "test_a_storm_of_rejects_opens_a_breaker_and_quotes_that_would_cross_do_not_count",
             "tests/property/test_risk_states.py::test_an_open_breaker_stays_open_whatever_follows",
+        ),
+    ),
+    Control(
+        "position stops",
+        (RTS_6_15,),
+        "Fixed, trailing, volatility and time stops close a position with reduce-only orders; a stop is on record with "
+        "its reason.",
+        ("controls",),
+        ("stop:FIXED", "stop:TRAILING", "stop:VOLATILITY", "stop:TIME"),
+        (
+            _POSITION + "test_each_stop_fires_at_its_distance_says_so_once_and_closes_with_a_reduce_only_order",
+            "tests/integration/test_paper_controls.py::"
+            "test_each_stop_acts_in_a_paper_session_and_only_reduce_only_orders_close",
+        ),
+    ),
+    Control(
+        "inventory bounds and sizing",
+        (RTS_6_15,),
+        "Quotes are cut to the session's own bounds, to caps and to a volatility target; never made larger.",
+        ("controls", "inventory_cap_lots"),
+        ("cut:INVENTORY", "cut:VOLATILITY", "cut:CAPS"),
+        (
+            _POSITION + "test_what_is_cut_is_never_larger_keeps_steps_and_bounds_and_never_holds_back_a_close",
+            _POSITION + "test_inventory_bounds_cut_the_quote_that_could_leave_them_and_no_other",
+        ),
+    ),
+    Control(
+        "portfolio limits",
+        (RTS_6_15, SEC_CREDIT),
+        "VaR and ES, exposure, correlation, drawdown and daily loss; a breach, or numbers that are missing for longer "
+        "than the grace, restricts or halts until a person resumes.",
+        ("controls", "capital_e8"),
+        (
+            "portfolio_risk",
+            "hedge_suggestion",
+            "alert:PORTFOLIO_VAR",
+            "alert:PORTFOLIO_ES",
+            "alert:EXPOSURE_GROSS",
+            "alert:EXPOSURE_NET",
+            "alert:EXPOSURE_POSITION",
+            "alert:EXPOSURE_CONCENTRATION",
+            "alert:CORRELATION",
+            "alert:DRAWDOWN",
+            "alert:DAILY_LOSS",
+            "alert:EQUITY_LOST",
+            "alert:PORTFOLIO_UNKNOWN",
+        ),
+        (
+            _PORTFOLIO + "test_each_limit_leads_to_what_is_configured_for_it",
+            _PORTFOLIO + "test_a_holding_without_a_number_restricts_after_the_grace_and_names_the_asset",
+            "tests/integration/test_paper_controls.py::"
+            "test_each_portfolio_limit_acts_in_a_paper_session_and_evidence_shows_it",
         ),
     ),
     Control(

@@ -22,6 +22,7 @@ NAMES: Final = (
     "venue.before_log",
     "venue.after_log",
     "venue.mid_fill",
+    "evidence.mid_write",
 )
 
 

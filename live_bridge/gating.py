@@ -119,8 +119,7 @@ class Gate:
     def _fill_state(self, turn: Turn) -> None:
         space = self._space
         trading = turn.trading if turn.phase in _LIVE_PHASES else HALTED
-        mark_x2 = int(turn.history.mid_half_tick) if turn.history is not None else 0
-        equity = self._config.capital_e8 + equity_e8(turn.account, mark_x2, self._config.limits.tick_value_e8)
+        equity = self._config.capital_e8 + profit_e8(self._config, turn)
         for scope in range(len(self._limits)):
             space.set_scope(scope, trading, equity, len(turn.recent_ns))
             space.set_cell(scope, 0, turn.account.position_lots, turn.breakers.run)
@@ -139,6 +138,12 @@ class Gate:
                     order.kind,
                 )
             )
+
+
+def profit_e8(config: CoreConfig, turn: Turn) -> int:
+    """Return cash - fees + position at the mid of the last whole book, 1e-8 quote units."""
+    mark_x2 = int(turn.history.mid_half_tick) if turn.history is not None else 0
+    return equity_e8(turn.account, mark_x2, config.limits.tick_value_e8)
 
 
 def _refuse(turn: Turn, want: Wanted, reason: RiskReason) -> None:

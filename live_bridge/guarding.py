@@ -9,14 +9,31 @@ from typing import Any, Final
 
 from kernels.risk import states
 from kernels.risk.spec import INSTRUMENT_LIMITS, RiskLimits
-from kernels.risk.states import Breaker, KillEvent, KillState, TradingEvent, Tripped
-from live_bridge import gating
+from kernels.risk.states import KILL_OPEN, Breaker, KillEvent, KillState, TradingEvent, Tripped
+from live_bridge import gating, portfolio_control
 from live_bridge.core_state import SCOPES, CoreConfig, Turn, check_limits
 from live_bridge.orders import Order
-from live_bridge.types import LimitsChange, OrderAck, OrderReject, OrderState, Origin, Phase, Reconciled
+from live_bridge.types import (
+    Command,
+    Control,
+    LimitsChange,
+    OrderAck,
+    OrderReject,
+    OrderState,
+    Origin,
+    Phase,
+    Reconciled,
+)
 
 # A quote that the market overtook on its way is refused by design; it says nothing about our health.
 USUAL_REJECTS: Final = frozenset({"WOULD_CROSS"})
+SESSION_ACTOR: Final = "session"  # commands that the session gives itself: never a person's
+
+
+def is_person(actor: str) -> bool:
+    """Whether a command or change comes from somebody who said who they are."""
+    name = actor.strip().casefold()
+    return bool(name) and name != SESSION_ACTOR
 
 
 def trip(turn: Turn, tripped: Tripped | None) -> None:
@@ -68,10 +85,27 @@ def model_refused(turn: Turn) -> None:
     turn.breakers = turn.breakers._replace(opened=turn.breakers.opened | Breaker.MODEL_REFUSAL)
 
 
+def person_decides(config: CoreConfig, turn: Turn, event: Control, why: str) -> None:
+    """Restrict or re-enable: only for a person, only in a running session, only where the table allows it.
+
+    After a kill nobody re-enables before the venue has confirmed that nothing is open.
+    """
+    resume = event.command == Command.RESUME
+    by_person = is_person(event.actor)
+    unconfirmed = resume and turn.kill in KILL_OPEN
+    wanted = TradingEvent.RESUME if resume else TradingEvent.RESTRICT
+    may = turn.phase == Phase.RUNNING and not unconfirmed
+    if not (may and turn.stand(wanted, turn.phase, why, by_person)):
+        said = ", the kill is not confirmed by the venue" if unconfirmed else ""
+        said += "" if by_person else ", and only a person may"
+        turn.alert("CONTROL_REFUSED", f"{why}: not in phase {turn.phase.name}, {turn.trading.name}{said}")
+    elif resume:
+        resumed(turn)
+        portfolio_control.resumed(config, turn)
+
+
 def resumed(turn: Turn) -> None:
     """Close every breaker, begin every count anew: a person has looked."""
-    if turn.kill in (KillState.CANCELLING, KillState.UNCONFIRMED):
-        turn.alert("KILL_NEVER_CONFIRMED", f"resumed while the kill switch was {turn.kill.name}")
     turn.hear_kill(KillEvent.RESUME)
     turn.consecutive_refusals = 0
     turn.breakers = states.reset(turn.breakers)
@@ -89,6 +123,9 @@ def reconciled(turn: Turn, event: Reconciled, equal: bool) -> None:
 
 def change_limits(config: CoreConfig, turn: Turn, event: LimitsChange) -> None:
     """Put a person's limits in force from the next order on, or refuse them whole and say why."""
+    if not is_person(event.actor):
+        turn.alert("LIMITS_REFUSED", f"{event.scope} by {event.actor!r}: only a person changes limits")
+        return
     try:
         place = SCOPES.index(event.scope)
         before = turn.limits[place]

@@ -6,11 +6,19 @@ from dataclasses import dataclass
 from threading import Condition
 from typing import Any
 
-from live_bridge.types import BookEvent, CancelRequest, CommandResult, Control, LimitsChange, OrderRequest
+from live_bridge.types import (
+    BookEvent,
+    CancelRequest,
+    CommandResult,
+    Control,
+    HoldingMark,
+    LimitsChange,
+    OrderRequest,
+)
 
 INBOX_FULL = "INBOX_FULL"
 SESSION_ENDED = "SESSION_ENDED"
-Request = Control | LimitsChange | OrderRequest | CancelRequest | BookEvent
+Request = Control | LimitsChange | HoldingMark | OrderRequest | CancelRequest | BookEvent
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def order_reject(turn: Turn, event: OrderReject) -> None:
 
 
 def cancel_ack(turn: Turn, event: CancelAck) -> None:
-    """The order rests no longer; lots that do not add up mean that a fill has not reached us yet."""
+    """The order rests no longer; where lots are missing, a fill is on its way and its worst case stays reserved."""
     order = find(turn, event.client_order_id, "CancelAck")
     if order is None or order.client_order_id not in turn.live:
         return
@@ -80,6 +80,9 @@ def cancel_ack(turn: Turn, event: CancelAck) -> None:
             "LOTS_DO_NOT_ADD_UP",
             f"{order.client_order_id}: {order.lots} sent, {order.filled_lots} filled, {event.lots} cancelled",
         )
+    if event.lots + order.filled_lots < order.lots:
+        turn.transition(order, OrderEvent.LOSE)
+        return
     turn.transition(order, OrderEvent.EXPIRE if event.expired else OrderEvent.CANCEL_ACK)
 
 

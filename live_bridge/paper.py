@@ -15,7 +15,9 @@ from typing import Any
 
 from kernels.risk.spec import RiskLimits
 from live_bridge.accounts import tick_value_e8
-from live_bridge.core_state import MAX_CAPITAL_E8, CoreConfig
+from live_bridge.controls import ControlsConfig
+from live_bridge.core_state import MAX_CAPITAL_E8, NO_CONTROLS, CoreConfig
+from live_bridge.evidence import tally
 from live_bridge.ledgers import ledger_from_journal, ledger_from_venue
 from live_bridge.loading import load_market, load_policy, recorded_day_ns
 from live_bridge.policy import Policy
@@ -54,6 +56,7 @@ class PaperConfig:
     inventory_cap_lots: int | None = None
     fees: Fees | None = None
     limits: RiskLimits | None = None  # the gate's; None: derived from the quoting limits
+    controls: ControlsConfig = NO_CONTROLS  # stops, bounds, portfolio limits
     capital_e8: int | None = None  # equity without profit and loss; None: twenty times the inventory cap's value
     close_decisions: int = 0  # flatten the position so many decisions before the end of the data
     max_refusals: int = 50
@@ -103,6 +106,7 @@ def open_paper(config: PaperConfig) -> PaperSession:
     core_config = CoreConfig(
         instrument=market.instrument,
         limits=config.limits or default_limits(market, limits.quote_lots, limits.inventory_cap_lots),
+        controls=config.controls,
         capital_e8=config.capital_e8 or default_capital_e8(market, limits.inventory_cap_lots),
         quote_lots=limits.quote_lots,
         inventory_cap_lots=limits.inventory_cap_lots,
@@ -207,6 +211,7 @@ def summarise(opened: PaperSession) -> dict[str, Any]:
         "fees_e8": state.account.fees_e8,
         "traded_lots": state.account.traded_lots,
         "instrument": opened.data.instrument.name,
+        **_control_fields(opened, journal_path),
         "currency": opened.data.instrument.currency,
         "latency_us": session.stats.summary(),
         "journal_records": ours.records,
@@ -217,6 +222,19 @@ def summarise(opened: PaperSession) -> dict[str, Any]:
         "strategy": opened.config.strategy,
         "journal": str(journal_path),
         "venue_ledger": str(venue_path),
+    }
+
+
+def _control_fields(opened: PaperSession, journal: Path) -> dict[str, Any]:
+    """Return what the controls did, from the journal; nothing where all are off."""
+    if opened.config.controls == NO_CONTROLS:
+        return {}
+    traces = tally(journal).traces
+    counted = ("stop_triggered", "size_cut", "hedge_suggestion", "portfolio_risk")
+    return {
+        "controls": {name: traces[name].count if name in traces else 0 for name in counted}
+        | {"alerts": {name.removeprefix("alert:"): each.count for name, each in traces.items() if "alert:" in name}}
+        | {"scale": opened.session.core_state.controls.scale}
     }
 
 

@@ -17,6 +17,7 @@ from kernels.lob import spec
 from live_bridge.core_state import CoreConfig, Turn
 from live_bridge.orders import UNDER_WAY
 from live_bridge.policy import NonFiniteError, Policy, PolicyAnswer
+from live_bridge.position_control import cut
 from live_bridge.types import BookEvent, Decision, RefusalReason
 
 NS_PER_S = 1_000_000_000
@@ -89,7 +90,7 @@ def decide(
         return answer
     limits = QuoteLimits(np.int32(config.quote_lots), np.int32(config.inventory_cap_lots))
     target = target_quotes(np, np.int32(answer.action), strip_own(np, book.depth, book.own), inventory, limits)
-    plan = plan_quotes(np, target, book.own, pending)
+    plan = plan_quotes(np, cut(config, turn, target, book), book.own, pending)
     mark("quotes")
     decision = Decision(
         instrument=book.instrument,

@@ -11,7 +11,9 @@ import numpy as np
 
 from kernels.lob.spec import NUM_OWN_COLUMNS, NUM_SUMMARY
 from kernels.risk.spec import RiskReason
+from kernels.risk.stops import StopReason
 from live_bridge import types
+from live_bridge.risk_types import CutReason
 from protos.journal.v1 import journal_pb2 as pb
 
 Body = types.Event | types.Output
@@ -38,6 +40,7 @@ BODIES: dict[type, str] = {
     types.LimitsChange: "limits_change",
     types.OrderRequest: "order_request",
     types.CancelRequest: "cancel_request",
+    types.HoldingMark: "holding_mark",
     types.Decision: "decision",
     types.Refusal: "refusal",
     types.NewIntent: "new_intent",
@@ -45,6 +48,10 @@ BODIES: dict[type, str] = {
     types.RiskRefusal: "risk_refusal",
     types.StateChange: "state_change",
     types.Alert: "alert",
+    types.StopTriggered: "stop_triggered",
+    types.SizeCut: "size_cut",
+    types.HedgeSuggestion: "hedge_suggestion",
+    types.PortfolioRisk: "portfolio_risk",
 }
 CLASSES = {name: cls for cls, name in BODIES.items()}
 EVENTS = (
@@ -64,6 +71,7 @@ EVENTS = (
     types.LimitsChange,
     types.OrderRequest,
     types.CancelRequest,
+    types.HoldingMark,
 )
 
 _ENUMS: dict[str, Callable[[Any], Any]] = {
@@ -80,7 +88,12 @@ _ENUMS: dict[str, Callable[[Any], Any]] = {
     "venues": tuple,
     "instruments": tuple,
 }
-_REASONS: dict[type, Callable[[Any], Any]] = {types.Refusal: types.RefusalReason, types.RiskRefusal: RiskReason}
+_REASONS: dict[type, Callable[[Any], Any]] = {
+    types.Refusal: types.RefusalReason,
+    types.RiskRefusal: RiskReason,
+    types.StopTriggered: StopReason,
+    types.SizeCut: CutReason,
+}
 _FIELDS: dict[type, tuple[str, ...]] = {cls: tuple(field.name for field in fields(cls)) for cls in BODIES}
 
 

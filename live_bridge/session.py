@@ -12,10 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from time import perf_counter_ns, time_ns
 
+from kernels.risk.states import KILL_OPEN
 from live_bridge.bus import Bus
-from live_bridge.core import SESSION_ACTOR, Core
+from live_bridge.core import Core
 from live_bridge.core_state import CoreConfig, CoreState
 from live_bridge.failpoints import reach
+from live_bridge.guarding import SESSION_ACTOR
 from live_bridge.inbox import Inbox, Letter
 from live_bridge.journal import Journal, JournalWriteError
 from live_bridge.latency_stats import LatencyStats
@@ -179,8 +181,10 @@ class Session(SessionApi):
 
     def _serve_inbox(self) -> None:
         while (letter := self._inbox.take()) is not None:
-            now, received = self.venue.now_ns(), self._clock()
             request = letter.request
+            if isinstance(request, Control) and request.command == Command.RESUME and self._state.kill in KILL_OPEN:
+                self.resolver.reconcile()  # who re-enables hears what the venue says now
+            now, received = self.venue.now_ns(), self._clock()
             if isinstance(request, BookEvent):
                 event: Event = replace(request, recv_ns=received, advice=True)
             else:
@@ -291,7 +295,7 @@ class Session(SessionApi):
         return self._clock()
 
 
-_REFUSING_ALERTS = ("CONTROL_REFUSED", "CANCEL_REFUSED", "UNKNOWN_ORDER", "LIMITS_REFUSED")
+_REFUSING_ALERTS = ("CONTROL_REFUSED", "CANCEL_REFUSED", "UNKNOWN_ORDER", "LIMITS_REFUSED", "HOLDING_UNKNOWN")
 
 
 def answer(letter: Letter, outputs: list[Output], sequence: int) -> None:

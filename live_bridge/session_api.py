@@ -12,6 +12,7 @@ from live_bridge.core import Core
 from live_bridge.core_state import CoreState
 from live_bridge.inbox import Inbox
 from live_bridge.journal import Journal
+from live_bridge.risk_types import in_e8
 from live_bridge.types import (
     BookEvent,
     CancelRequest,
@@ -19,6 +20,7 @@ from live_bridge.types import (
     CommandResult,
     Control,
     Decision,
+    HoldingMark,
     LimitsChange,
     OrderRequest,
     OrderState,
@@ -143,6 +145,15 @@ class SessionApi:
     def set_limits(self, scope: str, changes: dict[str, int], actor: str, reason: str) -> Future[CommandResult]:
         """Change limits from the next order on; on record, and refused whole where one is wrong."""
         return self._inbox.put(LimitsChange(scope, json.dumps(changes, sort_keys=True), actor, reason))
+
+    def mark_holding(self, asset: str, quantity: float | None, mark: float | None, actor: str) -> Future[CommandResult]:
+        """Say what is held of an asset beside the session's own (signed units) and its price (quote units a unit).
+
+        What is missing, not finite or too large is on record as unknown, and the portfolio's limits fail closed.
+        """
+        words = [in_e8(quantity), in_e8(mark)]
+        known = None not in words
+        return self._inbox.put(HoldingMark(asset, words[0] or 0, words[1] or 0, known, actor))
 
     def submit(self, request: OrderRequest) -> Future[CommandResult]:
         """Send an order through the same gate as the policy's."""

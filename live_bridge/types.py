@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from kernels.risk.spec import RiskReason
+from live_bridge.risk_types import HedgeSuggestion, HoldingMark, PortfolioRisk, SizeCut, StopTriggered
 
 BUY: Final = 0
 SELL: Final = 1
@@ -49,6 +50,7 @@ class Origin(IntEnum):
     FLATTEN = 3
     KILL = 4
     STOP = 5  # cancels of a draining session
+    PROTECT = 6  # a stop of the position, or a limit of the portfolio
 
 
 class TradingState(IntEnum):
@@ -331,6 +333,7 @@ Event = (
     | LimitsChange
     | OrderRequest
     | CancelRequest
+    | HoldingMark
 )
 
 # Outputs: what leaves the core.
@@ -428,7 +431,19 @@ class Alert:
     event_ns: int
 
 
-Output = Decision | Refusal | NewIntent | CancelIntent | RiskRefusal | StateChange | Alert
+Output = (
+    Decision
+    | Refusal
+    | NewIntent
+    | CancelIntent
+    | RiskRefusal
+    | StateChange
+    | Alert
+    | StopTriggered
+    | SizeCut
+    | HedgeSuggestion
+    | PortfolioRisk
+)
 
 
 @dataclass(frozen=True, slots=True)

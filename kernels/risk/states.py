@@ -19,7 +19,7 @@ class Standing(IntEnum):
     RESTRICTED = 2  # a person asked for it, or the venue's books differ from ours
     TRIPPED = 3  # a breaker opened
     CLOSING = 4  # the position is being traded to zero
-    HALTED = 5  # killed, flat after closing, or the ledger failed
+    HALTED = 5  # killed, flat after closing, a limit that halts, or the ledger failed
 
 
 TRADING: Final = {
@@ -42,6 +42,7 @@ class TradingEvent(IntEnum):
     FLAT = 6  # the position is zero
     KILL = 7
     FAIL = 8  # the record or the ledger cannot be trusted
+    HALT = 9  # a limit of the portfolio whose breach halts
 
 
 _S, _E = Standing, TradingEvent
@@ -69,6 +70,7 @@ TRANSITIONS: Final[dict[tuple[Standing, TradingEvent], Standing]] = {
     **{(standing, _E.FLATTEN): _S.CLOSING for standing in _S},
     **{(standing, _E.KILL): _S.HALTED for standing in _S},
     **{(standing, _E.FAIL): _S.HALTED for standing in _S},
+    **{(standing, _E.HALT): _S.HALTED for standing in _S},
 }
 BY_A_PERSON: Final = frozenset({TradingEvent.RESUME, TradingEvent.RESTRICT})
 
@@ -95,6 +97,9 @@ class KillState(IntEnum):
     CANCELLING = 1  # everything was asked to cancel, unacknowledged orders too
     CONFIRMED = 2  # the venue holds nothing of ours open
     UNCONFIRMED = 3  # it does, or nobody knows: a person must look at the venue
+
+
+KILL_OPEN: Final = frozenset({KillState.CANCELLING, KillState.UNCONFIRMED})  # the venue has not said "nothing is open"
 
 
 class KillEvent(IntEnum):

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -156,3 +158,28 @@ def test_the_command_writes_the_bundle_and_ends_with_2_where_there_is_no_journal
     assert missing.returncode == 2
     assert "no such journal directory" in missing.stderr
     assert "Traceback" not in missing.stderr
+
+
+def test_a_bundle_that_is_cut_off_leaves_the_earlier_one_whole_and_a_failed_one_leaves_nothing_beside_it(
+    journal, tmp_path
+):
+    directory, _ = journal
+    write_bundle(directory, tmp_path, ROOT)
+    for path in tmp_path.iterdir():
+        path.write_text(f"earlier {path.name}")
+    program = "import sys; from pathlib import Path; from live_bridge.evidence import write_bundle; "
+    program += "write_bundle(Path(sys.argv[1]), Path(sys.argv[2]), None)"
+    arguments = [sys.executable, "-c", program, str(directory), str(tmp_path)]
+    environment = os.environ | {"BOOKSWARM_FAILPOINT": "evidence.mid_write:2", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(arguments, env=environment, cwd=tmp_path, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert (tmp_path / "evidence.md.partial").stat().st_size > 0, "it was killed while it wrote"
+    assert (tmp_path / "evidence.md").read_text() == "earlier evidence.md"
+    assert json.loads((tmp_path / "evidence.json").read_text())["records"] > 0
+    write_bundle(directory, tmp_path, None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["evidence.json", "evidence.md"]
+    blocked = tmp_path / "blocked"
+    (blocked / "evidence.json").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        write_bundle(directory, blocked, None)
+    assert [path.name for path in blocked.iterdir()] == ["evidence.json"]

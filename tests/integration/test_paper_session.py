@@ -450,3 +450,26 @@ assert not [name for name in sys.modules if name == "jax" or name.startswith(("j
 """
     root = str(Path(__file__).resolve().parents[2])
     subprocess.run([sys.executable, "-W", "error", "-c", code, root], check=True, timeout=120, cwd=root)
+
+
+def test_a_resume_after_a_kill_asks_the_venue_first_and_is_refused_while_an_order_is_open_there(tmp_path):
+    opened = open_paper(config(tmp_path))
+    session, venue = opened.session, opened.venue
+    session.start()
+    while not venue.open_orders():
+        for event in venue.poll():
+            session.dispatch(event)
+    asked = [session.kill("tester", "drill"), session.resume("tester", "too early")]
+    while not asked[1].done():
+        session._serve_inbox()
+    assert [future.result(0).accepted for future in asked] == [True, False]
+    assert asked[1].result(0).reason == "CONTROL_REFUSED"
+    assert session.state().trading is TradingState.HALTED
+    while venue.open_orders() or session.state().open_orders:
+        for event in venue.poll():
+            session.dispatch(event)
+    later = session.resume("tester", "nothing is open")
+    session._serve_inbox()
+    assert later.result(0).accepted
+    assert session.state().trading is TradingState.ACTIVE
+    opened.close()

@@ -3,7 +3,6 @@
 `random_world` takes any `random.Random`: hypothesis gives one that it can shrink, the soak a seeded one.
 """
 
-import copy
 import random
 from typing import Any
 
@@ -275,7 +274,7 @@ def check_worst_case(here: dict[str, Any], passed: list[dict[str, Any]]) -> None
 
 def next_world(rng: random.Random, here: dict[str, Any], intents: list[dict[str, Any]], reasons: list[str]) -> Any:
     """Return the world after a batch: what passed is live, some of it has filled, some is gone, time has passed."""
-    after = copy.deepcopy(here)
+    after = _copied(here)
     cancelled = {each["target"] for each in intents if each["kind"] == CANCEL}
     replaced = {each["target"] for each, why in zip(intents, reasons, strict=True) if why == "OK"}
     for number, row in enumerate(after["live"], 1):
@@ -290,6 +289,16 @@ def next_world(rng: random.Random, here: dict[str, Any], intents: list[dict[str,
         _maybe_fill(rng, after, row)
     after["live"] = [row for row in after["live"] if row["left_lots"] > 0 and rng.random() > 0.1]
     after["now_ns"] += rng.choice((0, 0, 1, 4))
+    return after
+
+
+def _copied(here: dict[str, Any]) -> dict[str, Any]:
+    """Return a world that shares no row with the given one; words are immutable, so copying stops at the rows."""
+    after = dict(here) | {"firm": dict(here["firm"])}
+    for name in ("strategies", "venues", "instruments", "live"):
+        after[name] = [dict(row) for row in here[name]]
+    for name in ("market", "cells"):
+        after[name] = {place: dict(row) for place, row in here[name].items()}
     return after
 
 

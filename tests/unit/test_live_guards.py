@@ -1,6 +1,7 @@
 """What guards a session beside the gate: kill and its confirmation, breakers, limits changed while it runs."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +11,10 @@ from kernels.execution.quotes import JOIN, NUM_CODES
 from kernels.features.normalise import default_normaliser
 from kernels.risk.spec import RiskLimits, RiskReason
 from kernels.risk.states import Breaker, BreakerLimits, KillState, Standing
-from live_bridge.core import SESSION_ACTOR, Core
+from live_bridge.core import Core
 from live_bridge.core_snapshot import decode_state, encode_state
 from live_bridge.core_state import CoreConfig
+from live_bridge.guarding import SESSION_ACTOR
 from live_bridge.policy import PolicyAnswer
 from live_bridge.types import (
     Alert,
@@ -90,21 +92,29 @@ def test_a_kill_is_confirmed_when_the_venue_holds_nothing_and_said_loudly_when_i
     assert done.kill == KillState.CONFIRMED
     _, outputs = core.step(done, Reconciled(0, 0, 0, True, NOON, 1))
     assert codes(outputs) == [], "said once"
-    _, outputs = core.step(left, control(Command.RESUME))
-    assert codes(outputs) == ["KILL_NEVER_CONFIRMED"]
+    held, outputs = core.step(left, control(Command.RESUME))
+    assert codes(outputs) == ["CONTROL_REFUSED"], "not before the venue has confirmed"
+    assert (held.trading, held.kill) == (TradingState.HALTED, KillState.UNCONFIRMED)
+    resumed, outputs = core.step(done, control(Command.RESUME))
+    assert (codes(outputs), resumed.trading, resumed.kill) == ([], TradingState.ACTIVE, KillState.IDLE)
 
 
 def test_only_a_person_re_enables_and_a_kill_outlives_a_restart():
     core = core_of()
     state, _ = run(core, [start(core), book(0), control(Command.KILL)])
-    after, outputs = core.step(state, control(Command.RESUME, SESSION_ACTOR))
-    assert codes(outputs) == ["CONTROL_REFUSED"]
-    assert after.trading == TradingState.HALTED
+    confirmed, _ = run(core, [cancel_ack(name, 10) for name in state.live], state)
+    confirmed, _ = core.step(confirmed, Reconciled(0, 0, 0, True, NOON, 1))
+    for nobody in (SESSION_ACTOR, "", "  ", " Session "):
+        after, outputs = core.step(confirmed, control(Command.RESUME, nobody))
+        assert codes(outputs) == ["CONTROL_REFUSED"]
+        assert after.trading == TradingState.HALTED
+        assert codes(core.step(after, replace(limits(max_order_lots=4), actor=nobody))[1]) == ["LIMITS_REFUSED"]
     again, _ = run(
         core, [start(core, 2, True), Reconciled(0, 2, 0, True, NOON, 1)], decode_state(encode_state(state))[0]
     )
     assert (again.trading, again.standing, again.kill) == (TradingState.HALTED, Standing.HALTED, KillState.UNCONFIRMED)
-    resumed, _ = core.step(again, control(Command.RESUME))
+    quiet = [cancel_ack(name, 10) for name in again.live]
+    resumed, _ = run(core, [*quiet, Reconciled(0, 0, 0, True, NOON, 1), control(Command.RESUME)], again)
     assert (resumed.trading, resumed.kill) == (TradingState.ACTIVE, KillState.IDLE)
 
 

@@ -28,6 +28,7 @@ class Origin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ORIGIN_FLATTEN: _ClassVar[Origin]
     ORIGIN_KILL: _ClassVar[Origin]
     ORIGIN_STOP: _ClassVar[Origin]
+    ORIGIN_PROTECT: _ClassVar[Origin]
 
 class TradingState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -99,6 +100,7 @@ ORIGIN_EXTERNAL: Origin
 ORIGIN_FLATTEN: Origin
 ORIGIN_KILL: Origin
 ORIGIN_STOP: Origin
+ORIGIN_PROTECT: Origin
 TRADING_STATE_UNSPECIFIED: TradingState
 TRADING_STATE_ACTIVE: TradingState
 TRADING_STATE_REDUCE_ONLY: TradingState
@@ -141,7 +143,7 @@ OUTCOME_STILL_UNKNOWN: Outcome
 OUTCOME_UNDER_WAY: Outcome
 
 class Record(_message.Message):
-    __slots__ = ("session_start", "session_stop", "book_event", "order_ack", "order_reject", "cancel_ack", "cancel_reject", "fill", "outcome_unknown", "resolution", "reconciled", "timer", "control", "order_request", "cancel_request", "limits_change", "decision", "refusal", "new_intent", "cancel_intent", "risk_refusal", "state_change", "alert", "venue_open", "venue_command", "venue_advance", "venue_result")
+    __slots__ = ("session_start", "session_stop", "book_event", "order_ack", "order_reject", "cancel_ack", "cancel_reject", "fill", "outcome_unknown", "resolution", "reconciled", "timer", "control", "order_request", "cancel_request", "limits_change", "holding_mark", "decision", "refusal", "new_intent", "cancel_intent", "risk_refusal", "state_change", "alert", "stop_triggered", "size_cut", "hedge_suggestion", "portfolio_risk", "venue_open", "venue_command", "venue_advance", "venue_result")
     SESSION_START_FIELD_NUMBER: _ClassVar[int]
     SESSION_STOP_FIELD_NUMBER: _ClassVar[int]
     BOOK_EVENT_FIELD_NUMBER: _ClassVar[int]
@@ -158,6 +160,7 @@ class Record(_message.Message):
     ORDER_REQUEST_FIELD_NUMBER: _ClassVar[int]
     CANCEL_REQUEST_FIELD_NUMBER: _ClassVar[int]
     LIMITS_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    HOLDING_MARK_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
     NEW_INTENT_FIELD_NUMBER: _ClassVar[int]
@@ -165,6 +168,10 @@ class Record(_message.Message):
     RISK_REFUSAL_FIELD_NUMBER: _ClassVar[int]
     STATE_CHANGE_FIELD_NUMBER: _ClassVar[int]
     ALERT_FIELD_NUMBER: _ClassVar[int]
+    STOP_TRIGGERED_FIELD_NUMBER: _ClassVar[int]
+    SIZE_CUT_FIELD_NUMBER: _ClassVar[int]
+    HEDGE_SUGGESTION_FIELD_NUMBER: _ClassVar[int]
+    PORTFOLIO_RISK_FIELD_NUMBER: _ClassVar[int]
     VENUE_OPEN_FIELD_NUMBER: _ClassVar[int]
     VENUE_COMMAND_FIELD_NUMBER: _ClassVar[int]
     VENUE_ADVANCE_FIELD_NUMBER: _ClassVar[int]
@@ -185,6 +192,7 @@ class Record(_message.Message):
     order_request: OrderRequest
     cancel_request: CancelRequest
     limits_change: LimitsChange
+    holding_mark: HoldingMark
     decision: Decision
     refusal: Refusal
     new_intent: NewIntent
@@ -192,11 +200,15 @@ class Record(_message.Message):
     risk_refusal: RiskRefusal
     state_change: StateChange
     alert: Alert
+    stop_triggered: StopTriggered
+    size_cut: SizeCut
+    hedge_suggestion: HedgeSuggestion
+    portfolio_risk: PortfolioRisk
     venue_open: VenueOpen
     venue_command: VenueCommand
     venue_advance: VenueAdvance
     venue_result: VenueResult
-    def __init__(self, session_start: _Optional[_Union[SessionStart, _Mapping]] = ..., session_stop: _Optional[_Union[SessionStop, _Mapping]] = ..., book_event: _Optional[_Union[BookEvent, _Mapping]] = ..., order_ack: _Optional[_Union[OrderAck, _Mapping]] = ..., order_reject: _Optional[_Union[OrderReject, _Mapping]] = ..., cancel_ack: _Optional[_Union[CancelAck, _Mapping]] = ..., cancel_reject: _Optional[_Union[CancelReject, _Mapping]] = ..., fill: _Optional[_Union[Fill, _Mapping]] = ..., outcome_unknown: _Optional[_Union[OutcomeUnknown, _Mapping]] = ..., resolution: _Optional[_Union[Resolution, _Mapping]] = ..., reconciled: _Optional[_Union[Reconciled, _Mapping]] = ..., timer: _Optional[_Union[Timer, _Mapping]] = ..., control: _Optional[_Union[Control, _Mapping]] = ..., order_request: _Optional[_Union[OrderRequest, _Mapping]] = ..., cancel_request: _Optional[_Union[CancelRequest, _Mapping]] = ..., limits_change: _Optional[_Union[LimitsChange, _Mapping]] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., new_intent: _Optional[_Union[NewIntent, _Mapping]] = ..., cancel_intent: _Optional[_Union[CancelIntent, _Mapping]] = ..., risk_refusal: _Optional[_Union[RiskRefusal, _Mapping]] = ..., state_change: _Optional[_Union[StateChange, _Mapping]] = ..., alert: _Optional[_Union[Alert, _Mapping]] = ..., venue_open: _Optional[_Union[VenueOpen, _Mapping]] = ..., venue_command: _Optional[_Union[VenueCommand, _Mapping]] = ..., venue_advance: _Optional[_Union[VenueAdvance, _Mapping]] = ..., venue_result: _Optional[_Union[VenueResult, _Mapping]] = ...) -> None: ...
+    def __init__(self, session_start: _Optional[_Union[SessionStart, _Mapping]] = ..., session_stop: _Optional[_Union[SessionStop, _Mapping]] = ..., book_event: _Optional[_Union[BookEvent, _Mapping]] = ..., order_ack: _Optional[_Union[OrderAck, _Mapping]] = ..., order_reject: _Optional[_Union[OrderReject, _Mapping]] = ..., cancel_ack: _Optional[_Union[CancelAck, _Mapping]] = ..., cancel_reject: _Optional[_Union[CancelReject, _Mapping]] = ..., fill: _Optional[_Union[Fill, _Mapping]] = ..., outcome_unknown: _Optional[_Union[OutcomeUnknown, _Mapping]] = ..., resolution: _Optional[_Union[Resolution, _Mapping]] = ..., reconciled: _Optional[_Union[Reconciled, _Mapping]] = ..., timer: _Optional[_Union[Timer, _Mapping]] = ..., control: _Optional[_Union[Control, _Mapping]] = ..., order_request: _Optional[_Union[OrderRequest, _Mapping]] = ..., cancel_request: _Optional[_Union[CancelRequest, _Mapping]] = ..., limits_change: _Optional[_Union[LimitsChange, _Mapping]] = ..., holding_mark: _Optional[_Union[HoldingMark, _Mapping]] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., new_intent: _Optional[_Union[NewIntent, _Mapping]] = ..., cancel_intent: _Optional[_Union[CancelIntent, _Mapping]] = ..., risk_refusal: _Optional[_Union[RiskRefusal, _Mapping]] = ..., state_change: _Optional[_Union[StateChange, _Mapping]] = ..., alert: _Optional[_Union[Alert, _Mapping]] = ..., stop_triggered: _Optional[_Union[StopTriggered, _Mapping]] = ..., size_cut: _Optional[_Union[SizeCut, _Mapping]] = ..., hedge_suggestion: _Optional[_Union[HedgeSuggestion, _Mapping]] = ..., portfolio_risk: _Optional[_Union[PortfolioRisk, _Mapping]] = ..., venue_open: _Optional[_Union[VenueOpen, _Mapping]] = ..., venue_command: _Optional[_Union[VenueCommand, _Mapping]] = ..., venue_advance: _Optional[_Union[VenueAdvance, _Mapping]] = ..., venue_result: _Optional[_Union[VenueResult, _Mapping]] = ...) -> None: ...
 
 class SessionStart(_message.Message):
     __slots__ = ("instance", "epoch", "recv_ns", "recovered", "run_id", "source", "strategy", "venues", "instruments", "config_json", "artifact_digest")
@@ -426,6 +438,24 @@ class LimitsChange(_message.Message):
     reason: str
     def __init__(self, event_ns: _Optional[int] = ..., recv_ns: _Optional[int] = ..., scope: _Optional[str] = ..., changes_json: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class HoldingMark(_message.Message):
+    __slots__ = ("event_ns", "recv_ns", "asset", "quantity_e8", "mark_e8", "known", "actor")
+    EVENT_NS_FIELD_NUMBER: _ClassVar[int]
+    RECV_NS_FIELD_NUMBER: _ClassVar[int]
+    ASSET_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_E8_FIELD_NUMBER: _ClassVar[int]
+    MARK_E8_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    event_ns: int
+    recv_ns: int
+    asset: str
+    quantity_e8: int
+    mark_e8: int
+    known: bool
+    actor: str
+    def __init__(self, event_ns: _Optional[int] = ..., recv_ns: _Optional[int] = ..., asset: _Optional[str] = ..., quantity_e8: _Optional[int] = ..., mark_e8: _Optional[int] = ..., known: _Optional[bool] = ..., actor: _Optional[str] = ...) -> None: ...
+
 class OrderRequest(_message.Message):
     __slots__ = ("instrument", "event_ns", "recv_ns", "request_id", "side", "price_tick", "lots", "kind", "reduce_only", "actor")
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
@@ -594,6 +624,78 @@ class Alert(_message.Message):
     detail: str
     def __init__(self, event_ns: _Optional[int] = ..., code: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
 
+class StopTriggered(_message.Message):
+    __slots__ = ("instrument", "event_ns", "reason", "position_lots", "entry_tick", "price_tick")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    EVENT_NS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    POSITION_LOTS_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_TICK_FIELD_NUMBER: _ClassVar[int]
+    PRICE_TICK_FIELD_NUMBER: _ClassVar[int]
+    instrument: int
+    event_ns: int
+    reason: int
+    position_lots: int
+    entry_tick: int
+    price_tick: int
+    def __init__(self, instrument: _Optional[int] = ..., event_ns: _Optional[int] = ..., reason: _Optional[int] = ..., position_lots: _Optional[int] = ..., entry_tick: _Optional[int] = ..., price_tick: _Optional[int] = ...) -> None: ...
+
+class SizeCut(_message.Message):
+    __slots__ = ("instrument", "event_ns", "side", "reason", "wanted_lots", "lots")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    EVENT_NS_FIELD_NUMBER: _ClassVar[int]
+    SIDE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WANTED_LOTS_FIELD_NUMBER: _ClassVar[int]
+    LOTS_FIELD_NUMBER: _ClassVar[int]
+    instrument: int
+    event_ns: int
+    side: Side
+    reason: int
+    wanted_lots: int
+    lots: int
+    def __init__(self, instrument: _Optional[int] = ..., event_ns: _Optional[int] = ..., side: _Optional[_Union[Side, str]] = ..., reason: _Optional[int] = ..., wanted_lots: _Optional[int] = ..., lots: _Optional[int] = ...) -> None: ...
+
+class HedgeSuggestion(_message.Message):
+    __slots__ = ("event_ns", "asset", "hedge_quantity", "ratio_ppm", "kept_ppm", "position_lots")
+    EVENT_NS_FIELD_NUMBER: _ClassVar[int]
+    ASSET_FIELD_NUMBER: _ClassVar[int]
+    HEDGE_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    RATIO_PPM_FIELD_NUMBER: _ClassVar[int]
+    KEPT_PPM_FIELD_NUMBER: _ClassVar[int]
+    POSITION_LOTS_FIELD_NUMBER: _ClassVar[int]
+    event_ns: int
+    asset: str
+    hedge_quantity: int
+    ratio_ppm: int
+    kept_ppm: int
+    position_lots: int
+    def __init__(self, event_ns: _Optional[int] = ..., asset: _Optional[str] = ..., hedge_quantity: _Optional[int] = ..., ratio_ppm: _Optional[int] = ..., kept_ppm: _Optional[int] = ..., position_lots: _Optional[int] = ...) -> None: ...
+
+class PortfolioRisk(_message.Message):
+    __slots__ = ("event_ns", "observations", "equity_e8", "gross_e8", "net_e8", "var_e8", "es_e8", "drawdown_bps", "daily_loss_bps", "scale_ppm")
+    EVENT_NS_FIELD_NUMBER: _ClassVar[int]
+    OBSERVATIONS_FIELD_NUMBER: _ClassVar[int]
+    EQUITY_E8_FIELD_NUMBER: _ClassVar[int]
+    GROSS_E8_FIELD_NUMBER: _ClassVar[int]
+    NET_E8_FIELD_NUMBER: _ClassVar[int]
+    VAR_E8_FIELD_NUMBER: _ClassVar[int]
+    ES_E8_FIELD_NUMBER: _ClassVar[int]
+    DRAWDOWN_BPS_FIELD_NUMBER: _ClassVar[int]
+    DAILY_LOSS_BPS_FIELD_NUMBER: _ClassVar[int]
+    SCALE_PPM_FIELD_NUMBER: _ClassVar[int]
+    event_ns: int
+    observations: int
+    equity_e8: int
+    gross_e8: int
+    net_e8: int
+    var_e8: int
+    es_e8: int
+    drawdown_bps: int
+    daily_loss_bps: int
+    scale_ppm: int
+    def __init__(self, event_ns: _Optional[int] = ..., observations: _Optional[int] = ..., equity_e8: _Optional[int] = ..., gross_e8: _Optional[int] = ..., net_e8: _Optional[int] = ..., var_e8: _Optional[int] = ..., es_e8: _Optional[int] = ..., drawdown_bps: _Optional[int] = ..., daily_loss_bps: _Optional[int] = ..., scale_ppm: _Optional[int] = ...) -> None: ...
+
 class VenueOpen(_message.Message):
     __slots__ = ("instrument", "data_digest", "config_json", "epoch")
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
@@ -657,7 +759,7 @@ class VenueResult(_message.Message):
     def __init__(self, ack: _Optional[_Union[OrderAck, _Mapping]] = ..., reject: _Optional[_Union[OrderReject, _Mapping]] = ..., cancel_ack: _Optional[_Union[CancelAck, _Mapping]] = ..., cancel_reject: _Optional[_Union[CancelReject, _Mapping]] = ..., fill: _Optional[_Union[Fill, _Mapping]] = ...) -> None: ...
 
 class CoreSnapshot(_message.Message):
-    __slots__ = ("sequence", "session", "trading", "phase", "flatten_wanted", "account", "orders", "live", "trade_keys", "recent_ns", "next_intent", "decisions", "refusals", "consecutive_refusals", "now_ns", "book", "history", "advice_book", "advice_history", "limits_json", "standing", "kill", "opened", "reference_tick_x2", "reference_ns", "rejects_ns", "slow", "run_side", "run")
+    __slots__ = ("sequence", "session", "trading", "phase", "flatten_wanted", "account", "orders", "live", "trade_keys", "recent_ns", "next_intent", "decisions", "refusals", "consecutive_refusals", "now_ns", "book", "history", "advice_book", "advice_history", "limits_json", "standing", "kill", "opened", "reference_tick_x2", "reference_ns", "rejects_ns", "slow", "run_side", "run", "controls_json")
     class Order(_message.Message):
         __slots__ = ("client_order_id", "venue_order_id", "instrument", "side", "price_tick", "lots", "filled_lots", "kind", "state", "origin", "reduce_only", "reason", "event_ns", "request_id", "cancel_sent")
         CLIENT_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -733,6 +835,7 @@ class CoreSnapshot(_message.Message):
     SLOW_FIELD_NUMBER: _ClassVar[int]
     RUN_SIDE_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
+    CONTROLS_JSON_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     session: SessionStart
     trading: TradingState
@@ -762,4 +865,5 @@ class CoreSnapshot(_message.Message):
     slow: int
     run_side: int
     run: int
-    def __init__(self, sequence: _Optional[int] = ..., session: _Optional[_Union[SessionStart, _Mapping]] = ..., trading: _Optional[_Union[TradingState, str]] = ..., phase: _Optional[_Union[Phase, str]] = ..., flatten_wanted: _Optional[bool] = ..., account: _Optional[_Union[CoreSnapshot.Account, _Mapping]] = ..., orders: _Optional[_Iterable[_Union[CoreSnapshot.Order, _Mapping]]] = ..., live: _Optional[_Iterable[str]] = ..., trade_keys: _Optional[_Iterable[str]] = ..., recent_ns: _Optional[_Iterable[int]] = ..., next_intent: _Optional[int] = ..., decisions: _Optional[int] = ..., refusals: _Optional[int] = ..., consecutive_refusals: _Optional[int] = ..., now_ns: _Optional[int] = ..., book: _Optional[_Union[BookEvent, _Mapping]] = ..., history: _Optional[_Iterable[int]] = ..., advice_book: _Optional[_Union[BookEvent, _Mapping]] = ..., advice_history: _Optional[_Iterable[int]] = ..., limits_json: _Optional[_Iterable[str]] = ..., standing: _Optional[int] = ..., kill: _Optional[int] = ..., opened: _Optional[int] = ..., reference_tick_x2: _Optional[int] = ..., reference_ns: _Optional[int] = ..., rejects_ns: _Optional[_Iterable[int]] = ..., slow: _Optional[int] = ..., run_side: _Optional[int] = ..., run: _Optional[int] = ...) -> None: ...
+    controls_json: str
+    def __init__(self, sequence: _Optional[int] = ..., session: _Optional[_Union[SessionStart, _Mapping]] = ..., trading: _Optional[_Union[TradingState, str]] = ..., phase: _Optional[_Union[Phase, str]] = ..., flatten_wanted: _Optional[bool] = ..., account: _Optional[_Union[CoreSnapshot.Account, _Mapping]] = ..., orders: _Optional[_Iterable[_Union[CoreSnapshot.Order, _Mapping]]] = ..., live: _Optional[_Iterable[str]] = ..., trade_keys: _Optional[_Iterable[str]] = ..., recent_ns: _Optional[_Iterable[int]] = ..., next_intent: _Optional[int] = ..., decisions: _Optional[int] = ..., refusals: _Optional[int] = ..., consecutive_refusals: _Optional[int] = ..., now_ns: _Optional[int] = ..., book: _Optional[_Union[BookEvent, _Mapping]] = ..., history: _Optional[_Iterable[int]] = ..., advice_book: _Optional[_Union[BookEvent, _Mapping]] = ..., advice_history: _Optional[_Iterable[int]] = ..., limits_json: _Optional[_Iterable[str]] = ..., standing: _Optional[int] = ..., kill: _Optional[int] = ..., opened: _Optional[int] = ..., reference_tick_x2: _Optional[int] = ..., reference_ns: _Optional[int] = ..., rejects_ns: _Optional[_Iterable[int]] = ..., slow: _Optional[int] = ..., run_side: _Optional[int] = ..., run: _Optional[int] = ..., controls_json: _Optional[str] = ...) -> None: ...
