@@ -24,7 +24,7 @@ from market_models.scorecard.statistics import (
     spread,
     traded_lots,
 )
-from market_models.scorecard.tape import NS_PER_S, Stretch, Tape
+from market_models.scorecard.tape import NS_PER_S, Stretch, Tape, cut
 
 NUM_PARTS = 4
 LAGS = (1, 10, 100)  # events, the event itself the first
@@ -62,9 +62,7 @@ def _touch_lots(side: int) -> Callable[[Stretch], Values]:
 
 def _both_sides(s: Stretch, measure: Callable[[Stretch], Values]) -> Values:
     """Return a measure of the rows whose book has two sides."""
-    both = ~np.isnan(s.mid_tick)
-    kept = Stretch(*(getattr(s, name)[both] for name in Stretch.__dataclass_fields__))
-    return measure(kept)
+    return measure(cut(s, ~np.isnan(s.mid_tick)))
 
 
 CONDITIONALS = (

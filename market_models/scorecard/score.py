@@ -6,7 +6,7 @@ resampled blocks give every row's interval, the same draw for all rows, so that 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,6 +49,14 @@ class Row:
     reason: str = ""  # why it could not be computed
 
 
+class Shape(NamedTuple):
+    """What a row looks like: shares of the recorded bins, or, where there are groups, the mean of each group."""
+
+    edges: np.ndarray  # float64[n - 1] inner edges of the bins; empty where there are groups
+    recorded: np.ndarray  # float64[n], NaN where a group is empty
+    contender: np.ndarray  # float64[n]
+
+
 @dataclass(frozen=True)
 class Score:
     """A contender's rows and their interquartile means with intervals."""
@@ -61,6 +69,7 @@ class Score:
     iqm_w1_ci: tuple[float, float]
     iqm_l1_by_kind: dict[str, float]
     tape: Tape = field(repr=False)
+    shapes: dict[str, Shape] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -164,7 +173,7 @@ class _Resampling:
         l1, w1 = dist.centred(l1[1:], point_l1, 1.0), dist.centred(w1[1:], point_w1)
         made = (point_l1, point_w1, *dist.interval(l1), *dist.interval(w1))
         row = Row(blank.name, blank.unit, blank.kind, *made, blank.n_recorded, blank.n)
-        return _Result(row, l1, w1)
+        return _Result(row, l1, w1, _shape(own, other, how, cells))
 
 
 @dataclass(frozen=True)
@@ -172,6 +181,18 @@ class _Result:
     row: Row
     l1: np.ndarray | None  # float64[R] replicates
     w1: np.ndarray | None
+    shape: Shape | None = None
+
+
+def _shape(own: Sample, other: Sample, how: dist.Comparison, cells: list[dist.Cells]) -> Shape:
+    if how.groups == 1:
+        counts = [part.bins.sum((0, 1)) for part in cells]
+        return Shape(how.edges, *(count / count.sum() for count in counts))
+    sums = [np.bincount(s.group, s.value, how.groups) for s in (own, other)]
+    sizes = [np.bincount(s.group, minlength=how.groups) for s in (own, other)]
+    return Shape(
+        np.zeros(0), *(np.where(n > 0, total / np.maximum(n, 1), np.nan) for total, n in zip(sums, sizes, strict=True))
+    )
 
 
 def _needs(why: str) -> str:
@@ -204,7 +225,8 @@ def _collect(tape: Tape, results: Mapping[str, _Result]) -> Score:
         values = [row.l1 for row in rows if row.kind == kind and row.l1 is not None]
         if values:
             kinds[kind] = float(interquartile_mean(values))
-    return Score(tape.name, rows, points[0], points[1], spreads[0], spreads[1], kinds, tape)
+    shapes = {name: result.shape for name, result in results.items() if result.shape is not None}
+    return Score(tape.name, rows, points[0], points[1], spreads[0], spreads[1], kinds, tape, shapes)
 
 
 def response_curves(tape: Tape) -> dict[str, list[float | None]]:

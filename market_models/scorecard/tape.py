@@ -127,6 +127,11 @@ def lobster_files(folder: Path) -> list[Path]:
     return found
 
 
+def cut(stretch: Stretch, keep: np.ndarray) -> Stretch:
+    """Return the rows of a stretch that bool[N] `keep` names, on the same clock."""
+    return Stretch(*(getattr(stretch, name)[keep] for name in Stretch.__dataclass_fields__))
+
+
 def _cut(recording: Recording, from_ns: int, to_ns: int, offset_s: float) -> tuple[Stretch, int]:
     """Return the visible rows in a window, and how many others there are."""
     first, past = (int(i) for i in np.searchsorted(recording.time_total_ns, (from_ns, to_ns)))
