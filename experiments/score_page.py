@@ -83,14 +83,14 @@ def _markup_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> Markup:
         "<tr>" + "".join(f"<td>{c if isinstance(c, Markup) else html.escape(c)}</td>" for c in row) + "</tr>"
         for row in body
     )
-    return Markup(
-        f'<div class="scroll"><table><thead><tr>{columns}</tr></thead><tbody>{rows}</tbody></table></div>'
-    )
+    return Markup(f'<div class="scroll"><table><thead><tr>{columns}</tr></thead><tbody>{rows}</tbody></table></div>')
 
 
 def _responses(card: Card) -> Section:
     names = ["recorded", *(part.name for part in card.contenders)]
-    rows = [[event, lag, *(card.responses[n][event][i] for n in names)] for event in RESPONSES for i, lag in enumerate(LAGS)]
+    rows = [
+        [event, lag, *(card.responses[n][event][i] for n in names)] for event in RESPONSES for i, lag in enumerate(LAGS)
+    ]
     caption = "mean signed mid change in ticks, by how many events later; positive: with the event"
     return Section("impact", "Mean price response", (table(["event", "events later", *names], rows, caption),))
 
@@ -117,8 +117,8 @@ def _classifier(card: Card) -> Section:
         clues = ", ".join(verdict.strongest) or verdict.reason
         rows.append([part.name, verdict.auc, interval, verdict.windows, told, clues])
     text = (
-        f"Gradient-boosted trees on summaries of {WINDOW} successive messages, cross-validated by block of time. An AUC "
-        f"above {TELLS_APART} means that the market can be told from the recording."
+        f"Gradient-boosted trees on summaries of {WINDOW} successive messages, cross-validated by block of time. An "
+        f"AUC above {TELLS_APART} means that the market can be told from the recording."
     )
     return Section("classifier", "Classifier", (paragraph(text, "soft"), table(columns, rows)))
 
@@ -131,7 +131,10 @@ def _method(card: Card, source: str) -> Section:
         ("other hour", "none" if own is None else f"{own[0]:.0f} .. {own[1]:.0f}"),
         ("recorded messages", card.recorded.rows),
         ("left out of the recording", f"{card.recorded.left_out:,} hidden executions, crosses and halts"),
-        ("blocks of the bootstrap", f"{NUM_BLOCKS} of {card.recorded.duration_s / NUM_BLOCKS:.1f} s, {RESAMPLES} draws"),
+        (
+            "blocks of the bootstrap",
+            f"{NUM_BLOCKS} of {card.recorded.duration_s / NUM_BLOCKS:.1f} s, {RESAMPLES} draws",
+        ),
         ("seed", card.seed),
         ("commit", git_commit()),
     ]

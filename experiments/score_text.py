@@ -42,7 +42,9 @@ def _model(card: Card, part: Score) -> dict[str, Any]:
         "IQM L1, 95 %": span(*part.iqm_l1_ci),
         "IQM W1": f"{part.iqm_w1:.3f}",
         "IQM W1, 95 %": span(*part.iqm_w1_ci),
-        "AUC": verdict.reason if verdict.auc is None else f"{verdict.auc:.3f} ({span(verdict.ci_low, verdict.ci_high)})",
+        "AUC": verdict.reason
+        if verdict.auc is None
+        else f"{verdict.auc:.3f} ({span(verdict.ci_low, verdict.ci_high)})",
         "messages": f"{part.tape.rows:,}",
         "hours": f"{part.tape.duration_s / 3600:.2f}",
     }

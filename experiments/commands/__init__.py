@@ -5,7 +5,18 @@ import typer
 
 def register_all(app: typer.Typer) -> None:
     """Attach every command to the application, in the order of a working day."""
-    from experiments.commands import artifacts, bench, data, doctor, generate, live, quickstart, recordings, score, training
+    from experiments.commands import (
+        artifacts,
+        bench,
+        data,
+        doctor,
+        generate,
+        live,
+        quickstart,
+        recordings,
+        score,
+        training,
+    )
 
     for module in (doctor, recordings, data, generate, score, training, artifacts, live, bench, quickstart):
         module.register(app)

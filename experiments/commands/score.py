@@ -16,7 +16,8 @@ def register(app: typer.Typer) -> None:
 
 def score(
     generated: Annotated[
-        list[Path], typer.Option(help="Folder of a model's LOBSTER files (`generate` writes them); again for each model.")
+        list[Path],
+        typer.Option(help="A model's folder of LOBSTER files, as `generate` writes them; once for each model."),
     ],
     recorded: Annotated[Path, typer.Option(help="LOBSTER recording: a zip, or a message file beside its order book.")],
     from_s: Annotated[float | None, typer.Option(help="Recorded window: seconds after midnight.")] = None,

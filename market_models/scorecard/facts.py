@@ -6,6 +6,7 @@ Source: Cont 2001, "Empirical properties of asset returns", Quantitative Finance
 long memory of the efficient market", Studies in Nonlinear Dynamics & Econometrics 8(3).
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -155,7 +156,7 @@ def _sign_fact(signs: list[np.ndarray]) -> Fact:
     correlation = autocorrelation(signs, SIGN_LAGS) if np.concatenate(signs).var() > 0 else np.zeros(SIGN_LAGS)
     noise = 2 / np.sqrt(count)
     lags = np.unique(np.geomspace(1, SIGN_LAGS, 21).round().astype(int))
-    means = np.array([correlation[a - 1 : b - 1].mean() for a, b in zip(lags[:-1], lags[1:], strict=True)])
+    means = np.array([correlation[a - 1 : b - 1].mean() for a, b in pairwise(lags)])
     centre = np.sqrt(lags[:-1] * (lags[1:] - 1.0))
     usable = means > noise
     if usable.sum() < 5:

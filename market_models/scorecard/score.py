@@ -5,7 +5,7 @@ resampled blocks give every row's interval, the same draw for all rows, so that 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,14 +38,14 @@ class Row:
     name: str
     unit: str
     kind: str  # statistic, conditional, response
-    l1: float | None
-    w1: float | None
-    ci_low: float | None  # of l1
-    ci_high: float | None
-    w1_ci_low: float | None
-    w1_ci_high: float | None
-    n_recorded: int
+    n_recorded: int  # values
     n: int
+    l1: float | None = None
+    w1: float | None = None
+    ci_low: float | None = None  # of l1
+    ci_high: float | None = None
+    w1_ci_low: float | None = None
+    w1_ci_high: float | None = None
     reason: str = ""  # why it could not be computed
 
 
@@ -151,17 +151,18 @@ class _Resampling:
         self.resamples = resamples
 
     def row(self, name: str, own: Sample | None, other: Sample | None) -> "_Result":
-        """Return a row and its replicates: the recording's lack makes it void, the contender's alone a distance of 1."""
+        """Return a row and its replicates: what the recording lacks is void, what the contender lacks counts as 1."""
         unit, kind = row_units()[name]
-        sizes = [0 if sample is None else len(sample.value) for sample in (own, other)]
-        if own is None or sizes[0] < MIN_VALUES:
-            why = "the recorded book has too few levels" if own is None else f"recorded: {sizes[0]} values"
-            return _Result(Row(name, unit, kind, *(None,) * 6, *sizes, reason=_needs(why)), None, None)
-        if other is None or sizes[1] < MIN_VALUES:
-            why = "its book has too few levels" if other is None else f"it has {sizes[1]} values"
-            row = Row(name, unit, kind, 1.0, None, 1.0, 1.0, None, None, *sizes, reason=f"{_needs(why)}; L1 counts as 1")
+        n_recorded, n = (0 if sample is None else len(sample.value) for sample in (own, other))
+        blank = Row(name, unit, kind, n_recorded, n)
+        if own is None or n_recorded < MIN_VALUES:
+            why = "the recorded book has too few levels" if own is None else f"recorded: {_needs(n_recorded)}"
+            return _Result(replace(blank, reason=why), None, None)
+        if other is None or n < MIN_VALUES:
+            why = f"{'its book has too few levels' if other is None else _needs(n)}; L1 counts as 1"
+            row = replace(blank, l1=1.0, ci_low=1.0, ci_high=1.0, reason=why)
             return _Result(row, np.ones(self.resamples), None)
-        return self._compare(Row(name, unit, kind, *(None,) * 6, *sizes), own, other)
+        return self._compare(blank, own, other)
 
     def _compare(self, blank: Row, own: Sample, other: Sample) -> "_Result":
         how = dist.compare(own, other)
@@ -171,8 +172,10 @@ class _Resampling:
         if how.groups == 1:
             point_w1 = dist.exact_w1(own.value, other.value) / how.scale
         l1, w1 = dist.centred(l1[1:], point_l1, 1.0), dist.centred(w1[1:], point_w1)
-        made = (point_l1, point_w1, *dist.interval(l1), *dist.interval(w1))
-        row = Row(blank.name, blank.unit, blank.kind, *made, blank.n_recorded, blank.n)
+        (l1_low, l1_high), (w1_low, w1_high) = dist.interval(l1), dist.interval(w1)
+        row = replace(
+            blank, l1=point_l1, w1=point_w1, ci_low=l1_low, ci_high=l1_high, w1_ci_low=w1_low, w1_ci_high=w1_high
+        )
         return _Result(row, l1, w1, _shape(own, other, how, cells))
 
 
@@ -195,8 +198,8 @@ def _shape(own: Sample, other: Sample, how: dist.Comparison, cells: list[dist.Ce
     )
 
 
-def _needs(why: str) -> str:
-    return f"{why}, needed are {MIN_VALUES}" if "values" in why else why
+def _needs(count: int) -> str:
+    return f"{count} values, needed are {MIN_VALUES}"
 
 
 def interquartile_mean(values: Any) -> Any:

@@ -79,9 +79,9 @@ def window_tape(recording: Recording, name: str, from_s: float | None = None, to
         raise ValueError(f"window {first}..{last} s of {recording.path} is empty: from_s must be below to_s")
     stretch, left_out = _cut(recording, round(first * NS_PER_S), round(last * NS_PER_S), 0.0)
     if len(stretch.kind) < MIN_ROWS:
-        held = f"it covers {recording.time_s[0]}..{int(recording.time_s[-1]) + 1} s"
         raise ValueError(
-            f"window {first}..{last} s of {recording.path} has {len(stretch.kind)} usable rows, needed are {MIN_ROWS}; {held}"
+            f"window {first}..{last} s of {recording.path} has {len(stretch.kind)} usable rows, needed are {MIN_ROWS}; "
+            f"it covers {recording.time_s[0]}..{int(recording.time_s[-1]) + 1} s"
         )
     return Tape(name, (stretch,), last - first, left_out)
 
