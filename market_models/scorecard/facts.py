@@ -132,7 +132,7 @@ def find_trades(s: Stretch) -> Trades:
     starts = np.ones(len(row), bool)
     starts[1:] = (np.diff(row) > 1) | (np.diff(s.at_ns[row]) > 0) | (np.diff(s.side[row]) != 0)
     first = np.flatnonzero(starts)
-    last = np.append(first[1:], len(row)) - 1
+    last = np.append(first[1:], len(row))[: len(first)] - 1  # none where there is no trade
     lots = np.add.reduceat(s.lots[row], first) if len(first) else np.zeros(0, np.int64)
     sign = np.where(s.side[row[first]] == SELL, 1.0, -1.0)
     return Trades(sign, lots, s.mid_tick[row[first] - 1], s.mid_tick[row[last]])

@@ -1,14 +1,17 @@
 """Stylised facts and the classifier against statsmodels, scikit-learn and processes whose figures are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 from statsmodels.tsa.stattools import acf
 
 from kernels.lob.spec import BUY, SELL
-from market_models.datasets.recording import VISIBLE_EXECUTION
+from market_models.datasets.recording import FULL_CANCEL, NEW, VISIBLE_EXECUTION
 from market_models.scorecard import classifier, facts
-from market_models.scorecard.tape import Stretch, Tape
+from market_models.scorecard.score import score
+from market_models.scorecard.tape import Stretch, Tape, cut
 from tests.support.tapes import random_tape, stretch
 
 
@@ -70,6 +73,28 @@ def test_a_fact_that_has_too_little_says_what_it_needs() -> None:
     short = {f.name: f for f in facts.stylised_facts(random_tape("short", 2, rows=300))}
     assert short["excess_kurtosis"].value is None and "needed are 100" in short["excess_kurtosis"].reason
     assert short["sign_memory_exponent"].value is None and "needed are 1000" in short["sign_memory_exponent"].reason
+
+
+@pytest.mark.parametrize("missing", [(VISIBLE_EXECUTION,), (NEW,), (FULL_CANCEL,), (NEW, FULL_CANCEL)])
+def test_a_market_without_one_kind_of_message_has_facts_rows_and_a_verdict(missing: tuple[int, ...]) -> None:
+    own = random_tape("own", 1)
+    s = own.stretches[0]
+    bare = Tape("bare", (cut(s, ~np.isin(s.kind, missing)),), own.duration_s, 0)
+    found = {f.name: f for f in facts.stylised_facts(bare)}
+    assert (found["sign_acf_lag_1"].value is None) and "trades, needed are 1000" in found["sign_acf_lag_1"].reason
+    rows = score(own, [bare], resamples=5)[0].rows
+    assert all(row.reason for row in rows if row.l1 is None or row.w1 is None)
+    assert classifier.tell_apart(own, bare).windows_recorded == 59
+
+
+def test_a_market_whose_book_has_one_side_only_is_listed_row_by_row_with_reasons() -> None:
+    own = random_tape("own", 1)
+    s = own.stretches[0]
+    book = s.book.copy()
+    book[:, SELL] = 0
+    rows = score(own, [Tape("bids only", (replace(s, book=book),), own.duration_s, 0)], resamples=5)[0].rows
+    spread = next(row for row in rows if row.name == "spread_tick")
+    assert (spread.l1, spread.w1, spread.n) == (1.0, None, 0) and "0 values" in spread.reason
 
 
 def test_the_weighted_auc_is_that_of_scikit_learn_ties_included() -> None:
