@@ -7,8 +7,9 @@ named with its path, and so is a value of another type.
 from types import UnionType
 from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
-from kernels.risk import _portfolio as check
-from kernels.risk._series import MOMENTS_LEAST, checked_tail
+from kernels.risk.tails import MOMENTS_LEAST, checked_tail
+
+from kernels import checks as check
 from kernels.risk.caps import Caps
 from kernels.risk.correlation import CorrelationConfig
 from kernels.risk.drawdown import DrawdownConfig

@@ -15,8 +15,9 @@ def register_all(app: typer.Typer) -> None:
         quickstart,
         recordings,
         risk,
+        score,
         training,
     )
 
-    for module in (doctor, recordings, data, generate, training, artifacts, live, risk, bench, quickstart):
+    for module in (doctor, recordings, data, generate, score, training, artifacts, live, risk, bench, quickstart):
         module.register(app)
