@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from experiments.cli import app
 from market_models.datasets import lobster
 from market_models.scorecard.card import SELF, Windows, as_record, make_card, self_window
 from market_models.scorecard.score import row_units, score
@@ -32,7 +34,7 @@ def markets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ("twin", small_calibration(), 2),
         ("bad", bad, 3),
     ):
-        generate(calibration, root / name, Request(6000, seed, as_zip=name != "bad"))
+        generate(calibration, root / name, Request(9000, seed, as_zip=name != "bad"))
     return {"recorded": next((root / "recorded").glob("*.zip")), "twin": root / "twin", "bad": root / "bad"}
 
 
@@ -67,8 +69,10 @@ def test_the_same_seed_gives_the_same_card_and_a_person_gets_tables(markets: dic
     cards = [as_record(make_card([markets["twin"]], markets["recorded"], Windows(), seed=5)) for _ in range(2)]
     one, two = (json.dumps(card, default=lambda value: value.tolist()) for card in cards)
     assert one == two and cards[0]["self_iqm_l1"] is None  # the whole recording is the window
-    spoken = run("--generated", markets["twin"], "--recorded", markets["recorded"], "--seed", 5, "--quiet")
-    assert "spread_tick" in spoken.stdout and f"IQM L1 {cards[0]['iqm_l1']:.3f}" in spoken.stdout
+    arguments = ["score", "--generated", str(markets["twin"]), "--recorded", str(markets["recorded"]), "--seed", "5"]
+    spoken = CliRunner().invoke(app, [*arguments, "--quiet"])
+    assert spoken.exit_code == 0 and "spread_tick" in spoken.output
+    assert f"IQM L1 {cards[0]['iqm_l1']:.3f}" in spoken.output
 
 
 def test_what_cannot_be_scored_ends_with_2_and_a_sentence_that_names_it(
