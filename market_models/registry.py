@@ -48,6 +48,7 @@ MODELS: dict[str, MarketModel] = {
     "zero_intelligence": MarketModel(
         "market_models.zero_intelligence_numba:FLOW", f"{_FIT}:fit", f"{_FIT}:pack_params", f"{_FIT}:start_messages"
     ),
+    "agent_based": MarketModel("market_models.agent_based_numba:FLOW"),
     "queue_reactive": MarketModel(
         "market_models.queue_reactive_numba:FLOW", f"{_QUEUE}:fit", f"{_QUEUE}:pack_params", f"{_FIT}:start_messages"
     ),
