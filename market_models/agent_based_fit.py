@@ -9,7 +9,10 @@ the simulated ones, over S windows as long as the recorded one,
     Var = (1 + 1/S) H G' W Omega W G H,   H = (G' W G)^-1,
 G the derivative of the simulated moments, by central differences over 2 x 30 % (smaller steps drown in the noise of
 the simulation). The search is that of Gauss and Newton in the logarithms, with Marquardt's damping; the same random
-numbers at every theta, so the fit is deterministic in `seed`. Errors are those of the logarithm times the estimate.
+numbers at every theta, so the fit is deterministic in `seed`. Errors are those of the logarithm times the estimate:
+judge them in logarithms. Measured on four simulated recordings of two hours and 25,000 messages: all twenty estimates
+within 2.9 errors of the truth, which were 1-4 % for noise traders, 20-30 % for fundamentalists, but 40-160 % for
+chartists and 30 % to unbounded for news.
 Source: McFadden, "A method of simulated moments for estimation of discrete response models without numerical
 integration", Econometrica 57 (1989); Gourieroux, Monfort, "Simulation-based econometric methods", 1996, chapter 2.
 
