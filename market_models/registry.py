@@ -43,10 +43,14 @@ class MarketModel(NamedTuple):
 
 _FIT = "market_models.zero_intelligence_fit"
 _QUEUE = "market_models.queue_reactive_fit"
+_AGENTS = "market_models.agent_based_fit"
 MODELS: dict[str, MarketModel] = {
     "replay": MarketModel("market_models.replay:FLOW"),
     "zero_intelligence": MarketModel(
         "market_models.zero_intelligence_numba:FLOW", f"{_FIT}:fit", f"{_FIT}:pack_params", f"{_FIT}:start_messages"
+    ),
+    "agent_based": MarketModel(
+        "market_models.agent_based_numba:FLOW", f"{_AGENTS}:fit", f"{_AGENTS}:pack_params", f"{_FIT}:start_messages"
     ),
     "queue_reactive": MarketModel(
         "market_models.queue_reactive_numba:FLOW", f"{_QUEUE}:fit", f"{_QUEUE}:pack_params", f"{_FIT}:start_messages"

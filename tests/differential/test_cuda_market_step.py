@@ -10,10 +10,12 @@ from kernels.lob import spec
 from kernels.lob.oracle import MarketOracle, Oracle
 from kernels.lob.spec import Book, LobConfig
 from kernels.lob.step import new_market
+from market_models import agent_based as ab
 from market_models import queue_reactive as qr
 from market_models import zero_intelligence as zi
 from market_models.registry import MODELS, get_flow
 from tests.support import cuda_host
+from tests.support.agent_based import random_agents
 from tests.support.engine_streams import agent_messages, assert_same, random_messages
 from tests.support.queue_reactive import random_rates
 
@@ -21,7 +23,7 @@ CONSTANT = r"constexpr (?:int|u32) (\w+) = (\d+)u?;"
 NUM_MARKETS = 3
 NUM_LEARNERS = 2
 CLOCK_S = 34_200
-REFERENCE = {"replay": 0, "zero_intelligence": 1000, "queue_reactive": 1000}
+REFERENCE = {"replay": 0, "zero_intelligence": 1000, "queue_reactive": 1000, "agent_based": 1000}
 
 
 def start(config, name, inbox=5):
@@ -61,6 +63,8 @@ def recorded_rows(rng, number):
 
 def parameters(rng, name):
     """Return lively packed parameters: spreads of a few ticks and some 40 orders a side."""
+    if name == "agent_based":
+        return ab.pack(random_agents(rng))
     if name == "queue_reactive":
         return qr.pack(random_rates(rng, bands=4, spreads=3, buckets=6, scale=1.0, event_lots=60))
     sizes = rng.integers(1, 30, zi.NUM_SIZES)
@@ -107,7 +111,7 @@ def test_every_state_and_output_is_the_oracles(name):
         assert (markets.meta[:, spec.META_NEXT_ORDER_ID] < 10_000).all()  # the ids have wrapped
 
 
-@pytest.mark.parametrize("name", ["zero_intelligence", "queue_reactive"])
+@pytest.mark.parametrize("name", ["zero_intelligence", "queue_reactive", "agent_based"])
 @pytest.mark.parametrize("capacity", [128, 256, 512])
 def test_every_capacity(capacity, name):
     run(LobConfig(capacity, 10, 5, spec.FILLS_OWNED, 1, 1), name, 8)
@@ -129,7 +133,7 @@ def test_every_flow_model_brings_its_sampler():
         assert Path(get_flow(name).cuda_source_path).is_file(), name
 
 
-@pytest.mark.parametrize(("name", "model"), [("zero_intelligence", zi), ("queue_reactive", qr)])
+@pytest.mark.parametrize(("name", "model"), [("zero_intelligence", zi), ("queue_reactive", qr), ("agent_based", ab)])
 def test_the_samplers_constants_are_those_of_the_model(name, model):
     constants = dict(re.findall(CONSTANT, Path(get_flow(name).cuda_source_path).read_text()))
     assert {word: int(value) for word, value in constants.items()} == {word: getattr(model, word) for word in constants}

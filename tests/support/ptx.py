@@ -331,6 +331,7 @@ class Simulator:
             "min": lambda: np.minimum(typed(0), typed(1)),
             "max": lambda: np.maximum(typed(0), typed(1)),
             "neg": lambda: -typed(0),
+            "abs": lambda: np.abs(typed(0)).astype(unsigned),
             "not": lambda: ~typed(0),
             "and": lambda: typed(0) & typed(1),
             "or": lambda: typed(0) | typed(1),
