@@ -142,28 +142,40 @@ def learn(
     critics, critic_optimizer, taken = adam.guarded_step(
         critics, training.critic_optimizer, gradient, coefficient.max_grad_norm, coefficient.critic_learning_rate
     )
+    training = training._replace(critic_optimizer=critic_optimizer)
+    actor, training, actor_stats = _actor_step(params["actor"], critics, training, batch, coefficient, normals[1])
+    training = training._replace(target=towards(training.target, critics, coefficient.tau))
+    skipped = taken["skipped_steps"] + actor_stats.pop("skipped_steps")
+    stats |= actor_stats | {"grad_norm": taken["grad_norm"], "skipped_steps": skipped}
+    return {"actor": actor, **critics}, training, stats
+
+
+def _actor_step(
+    actor: Any, critics: Any, training: Training, batch: Transition, coefficient: Coefficients, normal: jax.Array
+) -> tuple[Any, Training, dict[str, jax.Array]]:
+    """Step the actor against the moved critics, then the temperature by the entropy of the actions just drawn."""
     temperature = jnp.exp(training.log_temperature)
     (policy_loss, log_prob), gradient = jax.value_and_grad(actor_loss, has_aux=True)(
-        params["actor"], critics, batch.obs, temperature, normals[1]
+        actor, critics, batch.obs, temperature, normal
     )
-    actor, actor_optimizer, actor_taken = adam.guarded_step(
-        params["actor"], training.actor_optimizer, gradient, coefficient.max_grad_norm, coefficient.actor_learning_rate
+    actor, actor_optimizer, taken = adam.guarded_step(
+        actor, training.actor_optimizer, gradient, coefficient.max_grad_norm, coefficient.actor_learning_rate
     )
     wanted_entropy = coefficient.target_entropy * batch.action.shape[-1]
-    slope = jax.grad(temperature_loss)(training.log_temperature, log_prob, wanted_entropy)
     log_temperature, temperature_optimizer, _ = adam.guarded_step(
         training.log_temperature,
         training.temperature_optimizer,
-        slope,
+        jax.grad(temperature_loss)(training.log_temperature, log_prob, wanted_entropy),
         jnp.float32(jnp.inf),
         coefficient.temperature_learning_rate,
     )
-    target = towards(training.target, critics, coefficient.tau)
-    stats |= {"policy_loss": policy_loss, "entropy": -jnp.mean(log_prob), "temperature": temperature}
-    stats |= {"grad_norm": taken["grad_norm"], "actor_grad_norm": actor_taken["grad_norm"]}
-    stats["skipped_steps"] = taken["skipped_steps"] + actor_taken["skipped_steps"]
-    training = Training(target, actor_optimizer, critic_optimizer, log_temperature, temperature_optimizer)
-    return {"actor": actor, **critics}, training, stats
+    training = training._replace(
+        actor_optimizer=actor_optimizer,
+        log_temperature=log_temperature,
+        temperature_optimizer=temperature_optimizer,
+    )
+    stats = {"policy_loss": policy_loss, "entropy": -jnp.mean(log_prob), "temperature": temperature}
+    return actor, training, stats | {"actor_grad_norm": taken["grad_norm"], "skipped_steps": taken["skipped_steps"]}
 
 
 def act_greedy(params: Any, obs: jax.Array) -> jax.Array:

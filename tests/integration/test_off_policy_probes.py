@@ -99,8 +99,8 @@ def test_the_better_action_is_found_by_every_agent_and_played_greedily(name, tmp
     for signal, best in ((-1.0, (0, 0.5)), (1.0, (1, 1.5))):
         obs = jnp.broadcast_to(jnp.asarray([[signal, 1 / 3]]), (4, 1, 2))
         action = np.asarray(algorithm.act_greedy(policies, obs, env)).reshape(4)
-        np.testing.assert_allclose(action, best[name == "sac"], atol=0.1)
+        np.testing.assert_allclose(action, best[name == "sac"], atol=0.15)
     returns = greedy_returns(algorithm, policies, env, params, episodes=5, max_steps=10)
-    np.testing.assert_allclose(returns, 3.0, atol=0.05)
+    np.testing.assert_allclose(returns, 3.0, atol=0.1)  # uniform actions earn -1.75
     with pytest.raises(ValueError, match="20 episodes last longer than max_steps = 2"):
         greedy_returns(algorithm, policies, env, params, episodes=5, max_steps=2)
