@@ -31,9 +31,10 @@ Sampling. Exact, by Ogata's thinning: lambda only falls between events and the b
 bounds it. One proposal after an exponential time with rate R; one word picks a place in [0, R) on the decayed rates
 (base rates, far cancels, then every excitation word); beyond them the proposal is NULL with its time, which the engine
 repeats without bound. A step's horizon may cut a proposal off: the state has its own time, from which it decays.
-Everything is integer. State: META_FLOW words TIME_S, TIME_NS, then excitation of (k, type), 0 in a fresh market, in
-units of 2^-(8 + RATE_SHIFT + EXTRA_SHIFT_k) per second, rounded down at each proposal; all words of k together stay
-below 2^30: a jump beyond is dropped. `pack` chooses the units so that 2^30 is at least 32 times mean plus largest jump.
+Everything is integer. State: META_FLOW words TIME_S, TIME_NS, then excitation of (k, type), 0 in a fresh market (22 of
+the 24 words: more than eleven types would leave no room for the time), in units of 2^-(8 + RATE_SHIFT + EXTRA_SHIFT_k)
+per second, rounded down at each proposal; all words of k together stay below 2^30: a jump beyond is dropped. `pack`
+chooses the units so that 2^30 is at least 32 times mean plus largest jump.
 exp(-beta t) = 2^-y with y in 2^-32, by halvings and a 256-cell table with linear interpolation: relative error below
 1.1e-6, that of beta below 0.5 / (6196 beta). A time is whole microseconds, rounded down: 0.1 % at 2,000 events/s.
 """

@@ -126,7 +126,7 @@ def _profile(
     return sum(fit.log_likelihood for fit in kinds), kinds
 
 
-def _search_decays(path: Path, grid: Grid, first: np.ndarray) -> np.ndarray:
+def _search_decays(path: Path, grid: Grid, first: np.ndarray, evaluations: int = 30) -> np.ndarray:
     last: list[KindFit] | None = None
 
     def loss(logarithm: np.ndarray) -> float:
@@ -136,7 +136,7 @@ def _search_decays(path: Path, grid: Grid, first: np.ndarray) -> np.ndarray:
         return -value
 
     options = {
-        "maxfev": 40,
+        "maxfev": evaluations,
         "xatol": 0.03,
         "fatol": 2.0,
         "initial_simplex": np.log(first) + np.eye(len(first) + 1)[:, 1:],

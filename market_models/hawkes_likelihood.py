@@ -137,7 +137,7 @@ def fit_kind(
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
-        options={"maxiter": 500, "maxfun": 700, "ftol": 1e-11 if errors else 1e-8, "maxcor": 20},
+        options={"maxiter": 500 if errors else 100, "maxfun": 700, "ftol": 1e-11 if errors else 1e-8, "maxcor": 20},
     )
     rate = done.x / exposure
     base, jump = rate[:cells].copy(), rate[cells:]

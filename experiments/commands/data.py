@@ -74,7 +74,7 @@ def calibrate(
     data: Annotated[Path, typer.Option("--data", help="Recording to fit on.")],
     out_file: Annotated[Path, typer.Option("--out", help="Calibration file to write (JSON).")],
     model: Annotated[
-        str, typer.Option(help="Market model: zero_intelligence, or queue_reactive.")
+        str, typer.Option(help="Market model: zero_intelligence, queue_reactive or hawkes.")
     ] = "zero_intelligence",
     from_s: Annotated[float | None, typer.Option(help="Start of the fit window, seconds after midnight.")] = None,
     to_s: Annotated[float | None, typer.Option(help="End of the fit window, seconds after midnight.")] = None,

@@ -15,6 +15,7 @@ from kernels.lob import spec
 from kernels.lob.cuda.errors import CudaMissingError
 from kernels.lob.host import process_batch
 from kernels.lob.spec import Book, LobConfig
+from market_models import hawkes as hk
 from market_models import queue_reactive as qr
 from market_models import zero_intelligence as zi
 from market_models.registry import get_flow
@@ -22,6 +23,7 @@ from sim.engine import api
 from sim.engine.types import MarketConfig
 from sim.replay import verify_stream
 from tests.support.engine_streams import agent_messages, assert_same, filling_messages, random_messages
+from tests.support.hawkes import random_rates as random_hawkes_rates
 from tests.support.queue_reactive import random_rates
 
 pytestmark = pytest.mark.gpu
@@ -65,7 +67,7 @@ def test_every_word_is_the_oracles(capacity, modes):
         assert_same(judged, books, f"call {number} books")
 
 
-@pytest.mark.parametrize("name", ["zero_intelligence", "queue_reactive", "replay"])
+@pytest.mark.parametrize("name", ["zero_intelligence", "queue_reactive", "hawkes", "replay"])
 @pytest.mark.parametrize("capacity", [64, 128])
 def test_the_market_step_has_the_bits_of_the_cpu(name, capacity):
     config = MarketConfig(LobConfig(capacity, 20, 4), inbox=5, num_learners=2)
@@ -77,6 +79,8 @@ def test_the_market_step_has_the_bits_of_the_cpu(name, capacity):
         params = zi.pack(rng.random(10) + 0.2, 1.5, rng.random(10) * 0.2 + 0.02, sizes, sizes)
     if name == "queue_reactive":
         params = qr.pack(random_rates(rng, bands=4, spreads=3, buckets=6, scale=1.0, event_lots=60))
+    if name == "hawkes":
+        params = hk.pack(random_hawkes_rates(rng, scale=2.0))
     numbers = jnp.arange(BOOKS, dtype=jnp.uint32)
     empty = spec.empty_book(config.lob)
     start = jax.vmap(lambda number: api.init_market(config, empty, 7, number, 34_200, 0, 1, 1000))(numbers)

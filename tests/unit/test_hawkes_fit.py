@@ -52,7 +52,7 @@ def true_calibration() -> Calibration:
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("generated")
-    return lobster.read(generate_lobster(true_calibration(), folder, messages=18_000, seed=5, levels=12))
+    return lobster.read(generate_lobster(true_calibration(), folder, messages=15_000, seed=5, levels=12))
 
 
 def window_of(recording):
@@ -61,7 +61,9 @@ def window_of(recording):
 
 def test_fit_simulate_fit_returns_the_parameters_within_three_standard_errors(generated):
     """Of some 90 parameters chance puts 0.27 % outside; those near 0 have one-sided errors and are left to the mean."""
-    fitted, truth = hf.fit(generated, *window_of(generated), grid=GRID, decay_rate=DECAYS), true_calibration()
+    truth = true_calibration()
+    window = window_of(generated)
+    fitted = hf.fit(generated, *window, grid=GRID, decay_rate=DECAYS, mark_exponents=(0.25, 0.5))
     assert fitted.params["mark_exponent"] == 0.5
     scores = []
     for key in ("base_rate_per_s", "jump_rate_per_s"):
@@ -81,11 +83,13 @@ def test_fit_simulate_fit_returns_the_parameters_within_three_standard_errors(ge
     assert max(fitted.params["residual_ks"]) < 0.03 < min(fitted.params["poisson_ks"])
 
 
-def test_the_decays_are_found_by_the_profile_likelihood(generated):
-    start = 34_200
-    path = he.event_path(generated, start, start + 400, GRID)
-    found = hf._search_decays(path, GRID, np.array([1.0, 30.0]))
-    np.testing.assert_allclose(np.log(found), np.log(DECAYS), atol=0.7)
+def test_the_search_moves_the_decays_towards_the_true_ones(generated):
+    path, start = he.event_path(generated, 34_200, 34_400, GRID), np.array([0.8, 500.0])
+    found = hf._search_decays(path, GRID, start, evaluations=9)
+    value, poor = (hf._profile(path, GRID, decay, 0.0, None, errors=False)[0] for decay in (found, start))
+    assert value > poor + 1
+    near, far = (np.abs(np.log(decay / np.array(DECAYS))).max() for decay in (found, start))
+    assert near < far
 
 
 def naive(path: he.Path, mark, decay, base, jump) -> float:
@@ -195,13 +199,20 @@ def test_a_window_or_a_grid_that_cannot_be_fitted_is_refused(generated):
 
 
 @pytest.mark.data
-def test_residuals_of_a_recorded_stock_are_far_nearer_to_exponential_than_poisson(data_dir):
+def test_the_shipped_calibration_is_the_maximum_and_far_nearer_to_exponential_gaps_than_poisson(data_dir):
+    """Decays and mark exponent as shipped: their search takes half a minute."""
     day = lobster.read(data_dir / "l3/lobster/LOBSTER_SampleFile_AMZN_2012-06-21_5.zip")
     shipped = load_calibration("amzn_2012_06_21_hawkes")
-    fitted = hf.fit(day, 36_000, 37_800, decay_rate=shipped.params["decay_rate_per_s"], mark_exponents=(0.25,))
+    decays, exponent = shipped.params["decay_rate_per_s"], shipped.params["mark_exponent"]
+    fitted = hf.fit(day, 34_200, 45_900, decay_rate=decays, mark_exponents=(exponent,))
+    assert fitted.data_digest == shipped.data_digest and fitted.counts == shipped.counts
+    assert abs(fitted.log_likelihood - shipped.log_likelihood) < 1
+    for key in ("base_rate_per_s", "jump_rate_per_s"):
+        ours, theirs, error = (np.array(c[key]) for c in (fitted.params, shipped.params, shipped.standard_errors))
+        assert (np.abs(ours - theirs) < 0.1 * error + 1e-4 * theirs.max()).all()
     ours, poisson = (np.array(fitted.params[key]) for key in ("residual_ks", "poisson_ks"))
+    np.testing.assert_allclose(ours, shipped.params["residual_ks"], atol=2e-3)
     assert (ours < 0.5 * poisson).all() and ours.mean() < 0.25 * poisson.mean(), (ours, poisson)
-    assert 0.4 < hk.branching_ratio(hf.rates_of(fitted)) < 1
 
 
 def test_the_shipped_calibration_has_the_stated_residuals_and_errors():
