@@ -7,8 +7,6 @@ named with its path, and so is a value of another type.
 from types import UnionType
 from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
-from kernels.risk.tails import MOMENTS_LEAST, checked_tail
-
 from kernels import checks as check
 from kernels.risk.caps import Caps
 from kernels.risk.correlation import CorrelationConfig
@@ -16,6 +14,7 @@ from kernels.risk.drawdown import DrawdownConfig
 from kernels.risk.exposure import ExposureLimits
 from kernels.risk.filtered import EWMA_LEAST
 from kernels.risk.stops import StopConfig
+from kernels.risk.tails import MOMENTS_LEAST, checked_tail
 
 MINUTE_NS: Final = 60 * 10**9
 OWN: Final = "session"  # what the session trades, among the assets of the portfolio

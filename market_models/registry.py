@@ -44,6 +44,7 @@ class MarketModel(NamedTuple):
 _FIT = "market_models.zero_intelligence_fit"
 _QUEUE = "market_models.queue_reactive_fit"
 _AGENTS = "market_models.agent_based_fit"
+_HAWKES = "market_models.hawkes_fit"
 MODELS: dict[str, MarketModel] = {
     "replay": MarketModel("market_models.replay:FLOW"),
     "zero_intelligence": MarketModel(
@@ -54,6 +55,9 @@ MODELS: dict[str, MarketModel] = {
     ),
     "queue_reactive": MarketModel(
         "market_models.queue_reactive_numba:FLOW", f"{_QUEUE}:fit", f"{_QUEUE}:pack_params", f"{_FIT}:start_messages"
+    ),
+    "hawkes": MarketModel(
+        "market_models.hawkes_numba:FLOW", f"{_HAWKES}:fit", f"{_HAWKES}:pack_params", f"{_FIT}:start_messages"
     ),
 }
 

@@ -11,19 +11,19 @@ from kernels.lob.oracle import MarketOracle, Oracle
 from kernels.lob.spec import Book, LobConfig
 from kernels.lob.step import new_market
 from market_models import agent_based as ab
+from market_models import hawkes as hk
 from market_models import queue_reactive as qr
 from market_models import zero_intelligence as zi
 from market_models.registry import MODELS, get_flow
 from tests.support import cuda_host
-from tests.support.agent_based import random_agents
 from tests.support.engine_streams import agent_messages, assert_same, random_messages
-from tests.support.queue_reactive import random_rates
+from tests.support.flows import random_params
 
 CONSTANT = r"constexpr (?:int|u32) (\w+) = (\d+)u?;"
 NUM_MARKETS = 3
 NUM_LEARNERS = 2
 CLOCK_S = 34_200
-REFERENCE = {"replay": 0, "zero_intelligence": 1000, "queue_reactive": 1000, "agent_based": 1000}
+REFERENCE = {"replay": 0, "zero_intelligence": 1000, "queue_reactive": 1000, "agent_based": 1000, "hawkes": 1000}
 
 
 def start(config, name, inbox=5):
@@ -61,21 +61,11 @@ def recorded_rows(rng, number):
     return rows
 
 
-def parameters(rng, name):
-    """Return lively packed parameters: spreads of a few ticks and some 40 orders a side."""
-    if name == "agent_based":
-        return ab.pack(random_agents(rng))
-    if name == "queue_reactive":
-        return qr.pack(random_rates(rng, bands=4, spreads=3, buckets=6, scale=1.0, event_lots=60))
-    sizes = rng.integers(1, 30, zi.NUM_SIZES)
-    return zi.pack(rng.random(10) + 0.2, 1.5, rng.random(10) * 0.2 + 0.02, sizes, sizes[::-1])
-
-
 def run(config, name, num_steps, seed=0, inbox=5):
     """Run steps of a flow beside the oracle; return the summaries, own orders and the last markets."""
     rng = np.random.default_rng(seed)
     flow = get_flow(name)
-    params = np.zeros(flow.num_params, np.int32) if name == "replay" else parameters(rng, name)
+    params = random_params(rng, name)
     markets = start(config, name, inbox)
     judges = judges_of(config, markets, flow.numba_sampler)
     summaries, owns = [], []
@@ -111,7 +101,7 @@ def test_every_state_and_output_is_the_oracles(name):
         assert (markets.meta[:, spec.META_NEXT_ORDER_ID] < 10_000).all()  # the ids have wrapped
 
 
-@pytest.mark.parametrize("name", ["zero_intelligence", "queue_reactive", "agent_based"])
+@pytest.mark.parametrize("name", ["zero_intelligence", "queue_reactive", "agent_based", "hawkes"])
 @pytest.mark.parametrize("capacity", [128, 256, 512])
 def test_every_capacity(capacity, name):
     run(LobConfig(capacity, 10, 5, spec.FILLS_OWNED, 1, 1), name, 8)
@@ -133,7 +123,9 @@ def test_every_flow_model_brings_its_sampler():
         assert Path(get_flow(name).cuda_source_path).is_file(), name
 
 
-@pytest.mark.parametrize(("name", "model"), [("zero_intelligence", zi), ("queue_reactive", qr), ("agent_based", ab)])
+@pytest.mark.parametrize(
+    ("name", "model"), [("zero_intelligence", zi), ("queue_reactive", qr), ("agent_based", ab), ("hawkes", hk)]
+)
 def test_the_samplers_constants_are_those_of_the_model(name, model):
     constants = dict(re.findall(CONSTANT, Path(get_flow(name).cuda_source_path).read_text()))
     assert {word: int(value) for word, value in constants.items()} == {word: getattr(model, word) for word in constants}
@@ -147,3 +139,7 @@ def test_the_samplers_tables_are_those_of_the_model():
     table = re.search(r"LN_TABLE\[257\] = \{(.*?)\};", text, re.DOTALL)
     assert table is not None
     np.testing.assert_array_equal([int(word) for word in re.findall(r"\d+", table.group(1))], zi.LN_TABLE)
+    text = Path(get_flow("hawkes").cuda_source_path).with_name("hawkes_exp2.cuh").read_text()
+    table = re.search(r"EXP2_TABLE\[257\] = \{(.*?)\};", text, re.DOTALL)
+    assert table is not None
+    np.testing.assert_array_equal([int(word) for word in re.findall(r"\d+", table.group(1))], hk.EXP2_TABLE)

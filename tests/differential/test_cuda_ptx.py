@@ -11,15 +11,11 @@ from kernels.lob.cuda.source import MARKET_STEP, PROCESS, WARPS, kernel_source
 from kernels.lob.oracle import MarketOracle, Oracle
 from kernels.lob.spec import Book, LobConfig
 from kernels.lob.step import new_market
-from market_models import agent_based as ab
-from market_models import queue_reactive as qr
-from market_models import zero_intelligence as zi
 from market_models.registry import get_flow
 from tests.support import cuda_host
-from tests.support.agent_based import random_agents
 from tests.support.engine_streams import agent_messages, assert_same, filling_messages, random_messages
+from tests.support.flows import random_params
 from tests.support.ptx import Program, PtxError, Simulator
-from tests.support.queue_reactive import random_rates
 
 BOOKS = 5  # the second block is not full
 
@@ -64,17 +60,10 @@ def test_process_as_compiled_for_the_gpu_gives_the_oracles_bits(capacity, modes)
             assert_same(judge.arrays(), Book(*(field[b] for field in books)), f"call {number} {b}")
 
 
-@pytest.mark.parametrize("name", ["replay", "zero_intelligence", "queue_reactive", "agent_based"])
+@pytest.mark.parametrize("name", ["replay", "zero_intelligence", "queue_reactive", "agent_based", "hawkes"])
 def test_the_market_step_as_compiled_for_the_gpu_gives_the_oracles_bits(name):
     config, flow, rng = LobConfig(64, 6, 3), get_flow(name), np.random.default_rng(8)
-    params = np.zeros(flow.num_params, np.int32)
-    if name == "zero_intelligence":
-        sizes = rng.integers(1, 30, zi.NUM_SIZES)
-        params = zi.pack(rng.random(10) + 0.2, 1.5, rng.random(10) * 0.2 + 0.02, sizes, sizes)
-    if name == "agent_based":
-        params = ab.pack(random_agents(rng))
-    if name == "queue_reactive":
-        params = qr.pack(random_rates(rng, bands=4, spreads=3, buckets=6, scale=1.0, event_lots=60))
+    params = random_params(rng, name)
     markets = new_market(config, spec.empty_book(config, (BOOKS,)), seed=3, reference_tick=0, inbox=3)
     markets.seed[:, 1] = np.arange(BOOKS)
     options = {"inbox": 3, "num_learners": 2}

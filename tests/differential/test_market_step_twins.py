@@ -12,15 +12,13 @@ from kernels.lob import spec
 from kernels.lob.oracle import MarketOracle, Oracle
 from kernels.lob.spec import Book, LobConfig
 from market_models import agent_based as ab
-from market_models import queue_reactive as qr
 from market_models.flow import Flow
 from market_models.registry import get_flow, get_model
 from sim.engine import api
 from sim.engine.types import MarketConfig, MarketOutput, MarketState
-from tests.support.agent_based import random_agents
 from tests.support.engine_streams import agent_messages, assert_same, random_messages
+from tests.support.flows import random_params
 from tests.support.markets import small_calibration
-from tests.support.queue_reactive import random_rates
 
 CONFIG = MarketConfig(LobConfig(capacity=64, max_fills=3, depth_levels=4), inbox=6, num_learners=2)
 NUM_MARKETS = 3
@@ -148,29 +146,20 @@ def test_the_zero_intelligence_flow_gives_the_oracles_states_and_outputs(zero_in
     assert any(out.num_fills.any() for out in outputs)
 
 
-def test_the_queue_reactive_flow_gives_the_oracles_states_and_outputs(zero_intelligence):
+@pytest.mark.parametrize("name", ["queue_reactive", "hawkes", "agent_based"])
+def test_a_flow_that_reacts_to_the_book_gives_the_oracles_states_and_outputs(name, zero_intelligence):
     state, _ = zero_intelligence
-    params = qr.pack(random_rates(np.random.default_rng(6), bands=4, spreads=3, buckets=6, scale=1.0, event_lots=60))
+    params = random_params(np.random.default_rng(6), name)
     steps = []
     for agents, background, horizon in random_steps(4, 6, [(12, 0), (40, 900_000), (25, 0)]):
         agents[..., spec.PRICE_TICK] += 1000
         steps.append((agents, background[:, :0], horizon))
-    outputs, _ = compare("queue_reactive", state, params, steps)
+    outputs, last = compare(name, state, params, steps)
     assert np.concatenate([out.summary for out in outputs])[:, spec.SUM_NUM_TRADES].sum() > 10
     assert any(out.num_fills.any() for out in outputs)
-
-
-def test_the_agent_based_flow_gives_the_oracles_states_and_outputs(zero_intelligence):
-    state, _ = zero_intelligence
-    params = ab.pack(random_agents(np.random.default_rng(6)))
-    steps = []
-    for agents, background, horizon in random_steps(4, 6, [(12, 0), (40, 900_000), (25, 0)]):
-        agents[..., spec.PRICE_TICK] += 1000
-        steps.append((agents, background[:, :0], horizon))
-    outputs, last = compare("agent_based", state, params, steps)
-    assert np.concatenate([out.summary for out in outputs])[:, spec.SUM_NUM_TRADES].sum() > 10
-    assert any(out.num_fills.any() for out in outputs)
-    assert last.meta[:, spec.META_FLOW : spec.META_FLOW + ab.QUOTES].any(0).all()
+    assert last.meta[:, spec.META_FLOW :].any() == (name != "queue_reactive")
+    if name == "agent_based":
+        assert last.meta[:, spec.META_FLOW : spec.META_FLOW + ab.QUOTES].any(0).all()
 
 
 def test_one_market_alone_gives_what_it_gives_in_a_batch(zero_intelligence):

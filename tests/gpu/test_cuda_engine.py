@@ -15,16 +15,12 @@ from kernels.lob import spec
 from kernels.lob.cuda.errors import CudaMissingError
 from kernels.lob.host import process_batch
 from kernels.lob.spec import Book, LobConfig
-from market_models import agent_based as ab
-from market_models import queue_reactive as qr
-from market_models import zero_intelligence as zi
 from market_models.registry import get_flow
 from sim.engine import api
 from sim.engine.types import MarketConfig
 from sim.replay import verify_stream
-from tests.support.agent_based import random_agents
 from tests.support.engine_streams import agent_messages, assert_same, filling_messages, random_messages
-from tests.support.queue_reactive import random_rates
+from tests.support.flows import random_params
 
 pytestmark = pytest.mark.gpu
 BOOKS = 37  # no multiple of the warps of a block
@@ -67,20 +63,13 @@ def test_every_word_is_the_oracles(capacity, modes):
         assert_same(judged, books, f"call {number} books")
 
 
-@pytest.mark.parametrize("name", ["zero_intelligence", "queue_reactive", "agent_based", "replay"])
+@pytest.mark.parametrize("name", ["zero_intelligence", "queue_reactive", "agent_based", "hawkes", "replay"])
 @pytest.mark.parametrize("capacity", [64, 128])
 def test_the_market_step_has_the_bits_of_the_cpu(name, capacity):
     config = MarketConfig(LobConfig(capacity, 20, 4), inbox=5, num_learners=2)
     rng = np.random.default_rng(capacity)
     flow = get_flow(name)
-    params = np.zeros(flow.num_params, np.int32)
-    if name == "zero_intelligence":
-        sizes = rng.integers(1, 30, zi.NUM_SIZES)
-        params = zi.pack(rng.random(10) + 0.2, 1.5, rng.random(10) * 0.2 + 0.02, sizes, sizes)
-    if name == "agent_based":
-        params = ab.pack(random_agents(rng))
-    if name == "queue_reactive":
-        params = qr.pack(random_rates(rng, bands=4, spreads=3, buckets=6, scale=1.0, event_lots=60))
+    params = random_params(rng, name)
     numbers = jnp.arange(BOOKS, dtype=jnp.uint32)
     empty = spec.empty_book(config.lob)
     start = jax.vmap(lambda number: api.init_market(config, empty, 7, number, 34_200, 0, 1, 1000))(numbers)

@@ -203,6 +203,8 @@ class Simulator:
 
     def _access(self, name: str, modifiers: list[str], parts: list[str]) -> Callable[[], None]:
         space, vector, kind = modifiers[0], 4 if "v4" in modifiers else 1, modifiers[-1]
+        if space not in ("global", "shared", "const", "param"):
+            raise PtxError(f"{name}.{space} is not simulated: a value went through memory of its lane")
         where, what = (parts[1], parts[0]) if name == "ld" else (parts[0], parts[1])
         names = [part.strip() for part in what.strip("{}").split(",")]
         values = [self._value(part, kind) for part in names]

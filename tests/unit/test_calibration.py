@@ -32,6 +32,7 @@ SHIPPED = "amzn_2012_06_21_zi"
 QUEUE_REACTIVE = "amzn_2012_06_21_qr"
 LATE = "amzn_2012_06_21_qr_late"  # of the second half of the morning: docs/scorecard.md
 AGENT_BASED = "amzn_2012_06_21_abm"
+HAWKES = "amzn_2012_06_21_hawkes"
 
 
 def recording(rows, books) -> Recording:
@@ -210,12 +211,12 @@ def test_every_registered_model_has_a_flow_whose_xla_twin_exists():
         assert flow.name == name and flow.num_params >= 1
         assert callable(flow.numba_sampler) and callable(resolve(flow.xla_sampler_path))
     with pytest.raises(ValueError, match="zero_intelligence"):
-        get_model("hawkes")
+        get_model("nonesuch")
 
 
 def test_the_shipped_calibration_holds_parameters_only():
     calibration = load_calibration(SHIPPED)
-    assert {AGENT_BASED, LATE, QUEUE_REACTIVE, SHIPPED} <= set(shipped_calibrations())
+    assert {AGENT_BASED, HAWKES, LATE, QUEUE_REACTIVE, SHIPPED} <= set(shipped_calibrations())
     assert pack_params(calibration).shape == (zi.NUM_PARAMS,)
     assert (calibration.from_s, calibration.to_s) == (34_200, 45_900)
     assert (calibration.fees.maker_bps, calibration.fees.taker_bps) == (0.5, 1.5)
