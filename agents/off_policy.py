@@ -38,7 +38,7 @@ class Learner(NamedTuple):
 
     params: Any  # the networks that act
     training: Any  # target networks, optimizers: what only learning needs
-    replay: Transition  # [A, C, ...]
+    replay: Any  # agents/replay.py, [A, ...]
 
 
 class _Run(NamedTuple):
@@ -68,7 +68,7 @@ def init_learner(keys: jax.Array, hyper: Any, obs: jax.Array, env: Any, config: 
     scalar = jnp.zeros(by_agent.shape[:2], jnp.float32)
     action = per_agent(first_actions(env, obs.shape[0]), keys.shape[0])
     like = Transition(by_agent, action, scalar, scalar.astype(bool), by_agent)
-    return Learner(params, training, replay.empty(like, config.buffer_capacity))
+    return Learner(params, training, replay.empty(_buffer(config), like))
 
 
 def update(
@@ -95,6 +95,10 @@ def update(
     metrics = _means(stats, learned) | {name: getattr(coefficient, name) for name in _shown(coefficient)}
     collected = carry.collection
     return close(state, carry.learner, collected.env_state, collected.episodes, sums, metrics, config)
+
+
+def _buffer(config: Sizes) -> Any:
+    return replay.make_buffer(config.buffer_capacity, config.batch_size)
 
 
 def _round(run: _Run, carry: _Carry, xs: tuple[jax.Array, jax.Array]) -> tuple[_Carry, tuple[dict, jax.Array]]:
@@ -128,8 +132,8 @@ def _step(run: _Run, carry: _Carry, step: jax.Array, noise: jax.Array) -> _Carry
     episodes, _, finished = account(collection, result, reward, jnp.repeat(run.hyper.gamma, envs_per_agent))
     stepped = Transition(obs, flat, reward, result.terminated, result.final_obs)
     new = jax.tree.map(lambda leaf: per_agent(leaf, num_agents), stepped)._replace(action=action)
-    buffer = replay.add(learner.replay, added, new)
-    return _Carry(Collection(env_state, episodes, finished), learner._replace(replay=buffer))
+    stored = replay.add(_buffer(run.config), learner.replay, new)
+    return _Carry(Collection(env_state, episodes, finished), learner._replace(replay=stored))
 
 
 def _gradient(run: _Run, learner: Learner, added: jax.Array, step: jax.Array) -> tuple[Learner, dict[str, jax.Array]]:
@@ -137,7 +141,7 @@ def _gradient(run: _Run, learner: Learner, added: jax.Array, step: jax.Array) ->
     keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(run.key_learn, step)
     key_sample, key_loss = jax.vmap(jax.random.split, out_axes=1)(keys)
     # Sampled outside the condition: a buffer that goes into a branch is copied.
-    batch = replay.sample(key_sample, learner.replay, added, run.config.batch_size)
+    batch = replay.sample(_buffer(run.config), key_sample, learner.replay)
     agents = (learner.params, learner.training, batch, run.coefficient, key_loss)
     learn = partial(_learn_all, run)
     shapes = jax.eval_shape(learn, agents)[2]

@@ -50,6 +50,10 @@ class OffPolicyConfig:
                 f"buffer_capacity is {self.buffer_capacity}; "
                 f"it must be a multiple of envs_per_agent = {self.envs_per_agent}"
             )
+        if self.batch_size > self.buffer_capacity:
+            raise ValueError(
+                f"batch_size is {self.batch_size}; valid: at most buffer_capacity = {self.buffer_capacity}"
+            )
         if self.learning_starts > self.buffer_capacity:
             raise ValueError(
                 f"learning_starts is {self.learning_starts}; valid: at most buffer_capacity = {self.buffer_capacity}"
