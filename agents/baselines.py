@@ -7,7 +7,7 @@ Units: price in ticks, time in decisions, inventory in quotes (lots / quote_lots
 """
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,25 @@ from kernels.execution.quotes import Quotes
 from kernels.features.market import touch
 
 Params = dict[str, Any]  # name -> float32[]
+
+
+class Searchable(Protocol):
+    """What tuning needs of a strategy, on bars or on the book."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        """Its parameters."""
+        ...
+
+    @property
+    def grid(self) -> dict[str, tuple[float, ...]]:
+        """Values worth searching, by parameter."""
+        ...
 
 
 class StrategyView(NamedTuple):
@@ -70,7 +89,7 @@ def decide(
     return state, strategy.quotes(state, view, params)
 
 
-def batch_params(strategy: Strategy, size: int, **values: Any) -> Params:
+def batch_params(strategy: Searchable, size: int, **values: Any) -> Params:
     """Return float32[size] parameters: the defaults, overridden by scalars or arrays [size].
 
     Raises ValueError naming the valid parameters if a name is unknown.
@@ -82,7 +101,7 @@ def batch_params(strategy: Strategy, size: int, **values: Any) -> Params:
     return {name: jnp.broadcast_to(jnp.asarray(value, jnp.float32), (size,)) for name, value in merged.items()}
 
 
-def grid_params(strategy: Strategy) -> Params:
+def grid_params(strategy: Searchable) -> Params:
     """Return every combination of the strategy's grid, float32[G] by parameter; G is 1 without a grid."""
     names = sorted(strategy.grid)
     axes = jnp.meshgrid(*(jnp.asarray(strategy.grid[name], jnp.float32) for name in names), indexing="ij")
