@@ -7,17 +7,37 @@ Units: price in ticks, time in decisions, inventory in quotes (lots / quote_lots
 """
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 
+from agents import baselines_scalping as scalping
 from agents.baselines_theory import avellaneda_stoikov, glft_terms
 from kernels.execution import quotes
 from kernels.execution.quotes import Quotes
 from kernels.features.market import touch
 
 Params = dict[str, Any]  # name -> float32[]
+
+
+class Searchable(Protocol):
+    """What tuning needs of a strategy, on bars or on the book."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        """Its parameters."""
+        ...
+
+    @property
+    def grid(self) -> dict[str, tuple[float, ...]]:
+        """Values worth searching, by parameter."""
+        ...
 
 
 class StrategyView(NamedTuple):
@@ -36,6 +56,8 @@ class StrategyState(NamedTuple):
     key: jax.Array  # for strategies that draw
     variance: jax.Array  # float32[] moving average of the squared mid change [tick^2 a decision]
     decisions: jax.Array  # int32[] made so far
+    trend: jax.Array  # float32[] moving average of the mid change [tick a decision], over `fast` decisions
+    held_move: jax.Array  # float32[] change of the mid since the inventory was last 0 [tick]
 
 
 class Strategy(NamedTuple):
@@ -50,7 +72,8 @@ class Strategy(NamedTuple):
 
 def init(key: jax.Array) -> StrategyState:
     """Return the memory at the start of an episode."""
-    return StrategyState(key, jnp.zeros((), jnp.float32), jnp.zeros((), jnp.int32))
+    nothing = jnp.zeros((), jnp.float32)
+    return StrategyState(key, nothing, jnp.zeros((), jnp.int32), nothing, nothing)
 
 
 def decide(
@@ -66,11 +89,18 @@ def decide(
     seen = state.decisions.astype(jnp.float32)
     weight = jnp.where(seen > 0, 1.0 / jnp.clip(seen, 1.0, jnp.maximum(window, 1.0)), 0.0)
     variance = state.variance + weight * (change * change - state.variance)
-    state = state._replace(variance=variance, decisions=state.decisions + 1)
+    fast = jnp.maximum(jnp.asarray(params.get("fast", DEFAULT_FAST), jnp.float32), 1.0)
+    state = StrategyState(
+        key=state.key,
+        variance=variance,
+        decisions=state.decisions + 1,
+        trend=state.trend + jnp.where(seen > 0, change - state.trend, 0.0) / fast,
+        held_move=jnp.where(view.inventory_lots != 0, state.held_move + change, 0.0),
+    )
     return state, strategy.quotes(state, view, params)
 
 
-def batch_params(strategy: Strategy, size: int, **values: Any) -> Params:
+def batch_params(strategy: Searchable, size: int, **values: Any) -> Params:
     """Return float32[size] parameters: the defaults, overridden by scalars or arrays [size].
 
     Raises ValueError naming the valid parameters if a name is unknown.
@@ -82,7 +112,7 @@ def batch_params(strategy: Strategy, size: int, **values: Any) -> Params:
     return {name: jnp.broadcast_to(jnp.asarray(value, jnp.float32), (size,)) for name, value in merged.items()}
 
 
-def grid_params(strategy: Strategy) -> Params:
+def grid_params(strategy: Searchable) -> Params:
     """Return every combination of the strategy's grid, float32[G] by parameter; G is 1 without a grid."""
     names = sorted(strategy.grid)
     axes = jnp.meshgrid(*(jnp.asarray(strategy.grid[name], jnp.float32) for name in names), indexing="ij")
@@ -124,6 +154,18 @@ def _glft(state: StrategyState, view: StrategyView, params: Params) -> Quotes:
     return _rounded(centre - base - 0.5 * slope, centre + base + 0.5 * slope, both)
 
 
+def _scalping(state: StrategyState, view: StrategyView, params: Params) -> Quotes:
+    bid_tick, ask_tick, both = touch(jnp, view.net_depth)
+    best = (bid_tick.astype(jnp.float32), ask_tick.astype(jnp.float32))
+    weights = (params["imbalance_weight"], params["trend_weight"])
+    lots = view.net_depth[:, 0, 1].astype(jnp.float32)
+    seen = scalping.signal(jnp, lots, state.trend, state.variance, weights)
+    thresholds = (params["entry"], params["stop_tick"], params["target_tick"])
+    wanted = scalping.scalp(jnp, best, seen, _inventory(view), state.held_move, thresholds)
+    prices = _rounded(wanted.bid_price, wanted.ask_price, both)
+    return prices._replace(present=prices.present & jnp.stack([wanted.bid, wanted.ask]))
+
+
 def _mid(view: StrategyView) -> tuple[jax.Array, jax.Array]:
     bid_tick, ask_tick, both = touch(jnp, view.net_depth)
     return 0.5 * (bid_tick + ask_tick).astype(jnp.float32), both
@@ -140,6 +182,7 @@ def _rounded(bid: jax.Array, ask: jax.Array, both: jax.Array) -> Quotes:
 
 
 DEFAULT_WINDOW: Final = 64.0
+DEFAULT_FAST: Final = 4.0
 STRATEGIES: Final[dict[str, Strategy]] = {
     strategy.name: strategy
     for strategy in (
@@ -177,6 +220,25 @@ STRATEGIES: Final[dict[str, Strategy]] = {
             {"gamma": 0.01, "k": 0.2, "intensity": 0.1, "window": DEFAULT_WINDOW},
             {"gamma": (0.001, 0.003, 0.01, 0.03, 0.1), "k": (0.05, 0.1, 0.2, 0.4), "intensity": (0.03, 0.1, 0.3)},
             "Gueant, Lehalle, Fernandez-Tapia (2013), asymptotic, with estimated variance",
+        ),
+        Strategy(
+            "scalping",
+            _scalping,
+            {
+                "entry": 0.5,
+                "stop_tick": 6.0,
+                "target_tick": 3.0,
+                "imbalance_weight": 1.0,
+                "trend_weight": 0.5,
+                "fast": DEFAULT_FAST,
+            },
+            {
+                "entry": (0.3, 0.5, 0.7, 0.9),
+                "stop_tick": (2.0, 6.0, 20.0),
+                "target_tick": (1.0, 3.0, 8.0),
+                "trend_weight": (0.0, 0.5, 1.0),
+            },
+            "short trades on imbalance and momentum with a tight stop, improving quotes",
         ),
     )
 }

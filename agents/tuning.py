@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from agents import run_files
-from agents.baselines import STRATEGIES, Strategy, grid_params
+from agents.baselines import STRATEGIES, Searchable, grid_params
 from agents.episodes import DEFAULT_MAX_MARKETS, Markets, Results, play
 from agents.evaluation import DIRECTORY, Evaluation, Progress
 from agents.players import strategy_params, strategy_player
@@ -25,7 +25,7 @@ class Tuned(NamedTuple):
     validation_mean_pnl: float  # tick-lots an episode, of the set that was best there
 
 
-def parameter_sets(strategy: Strategy, count: int, seed: int = 0) -> dict[str, np.ndarray]:
+def parameter_sets(strategy: Searchable, count: int, seed: int = 0) -> dict[str, np.ndarray]:
     """Return at most `count` parameter sets to try, float32[n] by name; the first is the default.
 
     A grid with more points than that is sampled without replacement; one with fewer is taken whole and, unless its
@@ -49,7 +49,7 @@ def parameter_sets(strategy: Strategy, count: int, seed: int = 0) -> dict[str, n
     return sets
 
 
-def _is_choice(strategy: Strategy) -> bool:
+def _is_choice(strategy: Searchable) -> bool:
     values = [np.asarray(values) for values in strategy.grid.values()]
     return len(values) == 1 and len(values[0]) > 1 and bool(np.all(np.diff(values[0]) == 1.0))
 
@@ -77,7 +77,7 @@ def tune(
     if markets.split != "validation":
         raise ValueError(f"baselines are tuned on validation episodes, not on {markets.split}")
     tried = {name: parameter_sets(STRATEGIES[name], count, seed) for name in names}
-    rows = [(name, row) for name in names for row in _rows(tried[name])]
+    rows = [(name, row) for name in names for row in set_rows(tried[name])]
     report = None if progress is None else partial(progress, "tuning baselines")
     results = play(markets, strategy_player(), strategy_params(rows), max_markets=max_markets, progress=report)
     means = results.pnl_tick_lots.astype(np.float64).mean(axis=1)
@@ -90,7 +90,7 @@ def tune(
     return tuned, Evaluation(markets.source, markets.split, ("baseline",) * len(best), tuple(best), markets.seed, kept)
 
 
-def _rows(sets: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
+def set_rows(sets: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
     """Return the sets one by one; a strategy without parameters has one."""
     count = len(next(iter(sets.values()))) if sets else 1
     return [{key: float(values[row]) for key, values in sets.items()} for row in range(count)]

@@ -43,7 +43,7 @@ def load_config(path: Path, cls: type[T], overrides: tuple[str, ...] = ()) -> T:
     """
     raw = read_yaml(path)
     for text in overrides:
-        _apply_override(raw, text, path)
+        apply_override(raw, text, path)
     return build(cls, raw, str(path), "")
 
 
@@ -62,7 +62,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return raw
 
 
-def _apply_override(raw: dict[str, Any], text: str, path: Path) -> None:
+def apply_override(raw: dict[str, Any], text: str, path: Path) -> None:
+    """Set one `key.sub=value` in the mapping read from `path`, the value as YAML; ConfigError says what is wrong."""
     key, separator, value = text.partition("=")
     if not separator or not key:
         raise ConfigError(f"--set {text}: expected key=value, e.g. train.num_agents=64")

@@ -92,13 +92,15 @@ class ExperimentConfig:
     export: ExportSettings = field(default_factory=ExportSettings)
 
     def __post_init__(self) -> None:
+        if self.environment == MARKET_MAKING:
+            return  # gymnax imports JAX, which a command configures first
         from gymnax.registration import registered_envs
 
-        if self.environment not in (MARKET_MAKING, *registered_envs):
+        if self.environment not in registered_envs:
             raise ValueError(
                 f"environment is {self.environment!r}; valid: {', '.join((MARKET_MAKING, *registered_envs))}"
             )
-        if self.environment != MARKET_MAKING and self.market != MarketSettings():
+        if self.market != MarketSettings():
             raise ValueError(f"market is set, but environment {self.environment} has none; leave market out")
 
 

@@ -121,7 +121,14 @@ def training_env(config: ExperimentConfig, run: Path) -> tuple[AnyVectorEnv, Any
     return market_making_vector(market, config.market.phases), market.default_params
 
 
-def run_training(config: ExperimentConfig, run: Path, *, resume: bool, on_update: Update | None = None) -> TrainResult:
+def run_training(
+    config: ExperimentConfig,
+    run: Path,
+    *,
+    resume: bool,
+    on_update: Update | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> TrainResult:
     """Train the population of an experiment into the directory `run`; see `agents.population.train`."""
     if not resume and (run / CONFIG_FILE).exists():
         raise FileExistsError(f"{run}: holds a run already; continue it with --resume or give another --out")
@@ -141,7 +148,7 @@ def run_training(config: ExperimentConfig, run: Path, *, resume: bool, on_update
             if on_update is not None:
                 on_update(update)
 
-        result = train(config.train, env, env_params, run, resume=resume, on_update=report)
+        result = train(config.train, env, env_params, run, resume=resume, on_update=report, stop=stop)
         tracker.log_summary("train", {"env_steps": result.env_steps, "wall_s": result.wall_s})
     return result
 

@@ -16,8 +16,22 @@ def register_all(app: typer.Typer) -> None:
         recordings,
         risk,
         score,
+        sweep,
         training,
     )
 
-    for module in (doctor, recordings, data, generate, score, training, artifacts, live, risk, bench, quickstart):
+    for module in (
+        doctor,
+        recordings,
+        data,
+        generate,
+        score,
+        training,
+        sweep,
+        artifacts,
+        live,
+        risk,
+        bench,
+        quickstart,
+    ):
         module.register(app)

@@ -36,12 +36,11 @@ def train(
     Example: bookswarm train quickstart --out runs/a --resume
     """
     from experiments.experiment import load_experiment
-
-    overrides = (*(settings or ()), *((f"train.seed={seed}",) if seed is not None else ()))
-    experiment = load_experiment(config, overrides)
     from experiments.runtime import configure_jax
 
-    configure_jax()
+    configure_jax()  # before the configuration is read: checking a gymnax environment imports JAX
+    overrides = (*(settings or ()), *((f"train.seed={seed}",) if seed is not None else ()))
+    experiment = load_experiment(config, overrides)
     from experiments.training import run_training
 
     out = Output(json_mode, quiet)

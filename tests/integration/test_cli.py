@@ -25,6 +25,7 @@ def test_help_lists_the_commands_and_each_has_an_example() -> None:
         "calibrate",
         "generate",
         "train",
+        "sweep",
         "evaluate",
         "select",
         "export",

@@ -1,6 +1,9 @@
 """The shipped configurations of gymnax environments load, and train through the same command as a market's."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +48,16 @@ def test_a_gymnax_environment_is_trained_and_its_run_says_that_it_is_no_market(n
     assert origin["environment"] == config.environment
     with pytest.raises(ValueError, match=f"trained in {config.environment}; only runs in market_making are judged"):
         load_market_run(tmp_path)
+
+
+def test_the_train_command_trains_a_gymnax_environment(tmp_path: Path):
+    settings = (*SMALL, "train.ppo.updates_per_call=1", "train.ppo.steps_per_update=16", "train.ppo.hidden=[8]")
+    options = [word for setting in settings for word in ("--set", setting)]
+    command = [sys.executable, "-m", "experiments", "train", "cartpole_ppo", "--out", str(tmp_path / "run"), *options]
+    environment = {**os.environ, "WANDB_MODE": "disabled", "BOOKSWARM_HOME": str(tmp_path)}
+    done = subprocess.run([*command, "--json"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "done"
 
 
 @pytest.mark.parametrize(

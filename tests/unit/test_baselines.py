@@ -19,9 +19,9 @@ KEY = jax.random.key(5)
 SIZE, STEPS = 8, 24
 
 
-def view(bid=100, ask=113, change=0, inventory=0, steps_left=30):
+def view(bid=100, ask=113, change=0, inventory=0, steps_left=30, lots=(5, 5)):
     depth = np.zeros((2, 6, 2), np.int32)
-    depth[:, 0] = (bid, 5), (ask, 5)
+    depth[:, 0] = (bid, lots[0]), (ask, lots[1])
     return StrategyView(
         jnp.asarray(depth), jnp.int32(change), jnp.int32(inventory), jnp.int32(10), jnp.int32(steps_left)
     )
@@ -58,6 +58,36 @@ def test_avellaneda_stoikov_quotes_the_formula_rounded_away_from_the_mid():
     assert present == [True, True] and prices == [np.floor(bid), np.ceil(ask)]
 
 
+def test_scalping_enters_with_the_imbalance_and_waits_for_its_target():
+    rules = {"entry": 0.5, "stop_tick": 4.0, "target_tick": 2.0, "trend_weight": 0.0}
+    assert quote("scalping", [view(lots=(9, 1))], **rules)[:2] == ([True, False], [101, 112])
+    assert quote("scalping", [view(lots=(1, 9))], **rules)[:2] == ([False, True], [101, 112])
+    assert quote("scalping", [view(lots=(5, 4))], **rules)[0] == [False, False]
+    present, prices, _ = quote("scalping", [view(), view(inventory=10)], **rules)
+    assert present == [False, True] and prices[1] == 109  # mid 106.5 + 2, rounded away
+    present, prices, _ = quote("scalping", [view(), view(inventory=-10)], **rules)
+    assert present == [True, False] and prices[0] == 104
+
+
+def test_scalping_leaves_at_its_stop_and_when_the_signal_turns():
+    rules = {"entry": 0.5, "stop_tick": 4.0, "target_tick": 2.0, "trend_weight": 0.0}
+    losing = [view(change=-100), view(inventory=10, change=-4), view(inventory=10, change=-4)]
+    assert quote("scalping", losing[:2], **rules)[1][1] == 109  # 2 ticks lost since it was opened
+    present, prices, memory = quote("scalping", losing, **rules)
+    assert present == [False, True] and prices[1] == 101 and float(memory.held_move) == -4.0
+    present, prices, _ = quote("scalping", [view(inventory=10, lots=(1, 9))], **rules)
+    assert present == [False, True] and prices[1] == 101
+    assert float(quote("scalping", [*losing, view()], **rules)[2].held_move) == 0.0
+
+
+def test_scalping_follows_the_trend_where_it_has_weight():
+    rules = {"entry": 0.5, "imbalance_weight": 0.0, "trend_weight": 1.0, "fast": 2.0}
+    rising = [view(), view(change=4), view(change=4)]
+    assert quote("scalping", rising, **rules)[0] == [True, False]
+    assert quote("scalping", [view(), view(change=-4), view(change=-4)], **rules)[0] == [False, True]
+    assert float(quote("scalping", rising, **rules)[2].trend) == 1.5  # 2 ticks twice, half of the way each
+
+
 def test_a_one_sided_book_is_not_quoted():
     depth = view().net_depth.at[1, 0].set(0)
     empty = view()._replace(net_depth=depth)
@@ -91,7 +121,7 @@ def played(name, **values):
     return jax.tree.map(np.asarray, run_strategy(vector, name, batch, params, KEY, STEPS))
 
 
-PLAYED = {"do_nothing": {}, "random": {}, "avellaneda_stoikov": {"k": 2.0}}
+PLAYED = {"do_nothing": {}, "random": {}, "avellaneda_stoikov": {"k": 2.0}, "scalping": {"entry": 0.2}}
 
 
 @pytest.mark.parametrize("name", sorted(PLAYED))
@@ -104,7 +134,7 @@ def test_a_strategy_plays_whole_episodes_within_its_limits(name):
 
 def test_doing_nothing_earns_exactly_nothing_and_the_others_trade():
     assert not played("do_nothing").reward.any() and not played("do_nothing").info["num_fills"].any()
-    for name in ("random", "avellaneda_stoikov"):
+    for name in ("random", "avellaneda_stoikov", "scalping"):
         assert played(name, **PLAYED[name]).info["num_fills"][-1].mean() > 1
 
 

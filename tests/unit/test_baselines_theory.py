@@ -1,8 +1,13 @@
 """Closed forms against the published tables."""
 
+from functools import cache
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from agents.baselines import STRATEGIES, StrategyView, batch_params, decide, init
 from agents.baselines_theory import avellaneda_stoikov, glft_approximation, glft_exact, glft_terms
 
 SIGMA, DT, K, A = 2.0, 0.005, 1.5, 140.0
@@ -48,6 +53,54 @@ def test_avellaneda_stoikov_earns_what_the_journal_table_says(gamma):
         assert held.std() == pytest.approx(row[2], rel=0.05)
         # The average over decisions t = 0 .. T - dt lies half a step above the integral.
         assert spread == pytest.approx(mean_spread, abs=0.5 * gamma * SIGMA**2 * DT + 1e-4)
+
+
+START = 1_000_000
+TICK = SIGMA * np.sqrt(DT) / 100  # a move of the mid is 100 ticks, so that rounding does not matter
+
+
+@cache
+def play_strategy(gamma, paths=8000):
+    """Let the registered strategy quote the paper's market, its own estimate of the variance included."""
+    strategy = STRATEGIES["avellaneda_stoikov"]
+    given = {"gamma": gamma * TICK, "k": K * TICK, "horizon": 1e6, "window": 1e6}
+    params = {name: value[0] for name, value in batch_params(strategy, 1, **given).items()}
+    steps = round(1.0 / DT)
+
+    def step(carry, t):
+        memory, moved, mid, cash, held = carry
+        best = jnp.stack([mid - 1, mid + 1])
+        depth = jnp.zeros((2, 6, 2), jnp.int32).at[:, 0, 0].set(best).at[:, 0, 1].set(1)
+        view = StrategyView(depth, 2 * moved, held, jnp.int32(1), steps - t)
+        memory, quotes = decide(strategy, memory, view, params)
+        draw = jax.random.uniform(jax.random.fold_in(memory.key, t), (3,))
+        distance = jnp.array([1, -1]) * (mid - quotes.price_tick) * TICK
+        hit = (draw[:2] < A * jnp.exp(-K * distance) * DT).astype(jnp.int32)
+        # Cash against the start price: ticks of whole trades would lose their digits in float32.
+        cash = cash + hit[1] * (quotes.price_tick[1] - START) - hit[0] * (quotes.price_tick[0] - START)
+        moved = jnp.where(draw[2] < 0.5, 100, -100)
+        carry = (memory, moved, mid + moved, cash, held + hit[0] - hit[1])
+        return carry, quotes.price_tick[1] - quotes.price_tick[0]
+
+    def episode(key):
+        # One move has been seen before the start: the paper's quotes know the variance from the first one on.
+        seen = init(key)._replace(decisions=jnp.int32(1))
+        start = (seen, jnp.int32(100), jnp.int32(START), jnp.int32(0), jnp.int32(0))
+        (_, _, mid, cash, held), spread = jax.lax.scan(step, start, jnp.arange(steps))
+        return cash + held * (mid - START), held, spread[1:].mean()
+
+    profit, held, spread = jax.jit(jax.vmap(episode))(jax.random.split(jax.random.key(1), paths))
+    return np.asarray(profit, np.float64) * TICK, np.asarray(held), float(spread.mean()) * TICK
+
+
+@pytest.mark.parametrize("gamma", sorted(JOURNAL))
+def test_the_strategy_of_the_registry_earns_what_the_journal_table_says(gamma):
+    row, _, mean_spread = JOURNAL[gamma]
+    profit, held, spread = play_strategy(gamma)
+    error = profit.std() / np.sqrt(profit.size)
+    assert profit.mean() == pytest.approx(row[0], abs=4 * error + 0.15)
+    assert profit.std() == pytest.approx(row[1], rel=0.05) and held.std() == pytest.approx(row[2], rel=0.05)
+    assert spread == pytest.approx(mean_spread, abs=0.5 * gamma * SIGMA**2 * DT + 4 * TICK)
 
 
 GLFT = {"variance": 0.3**2, "gamma": 0.01, "k": 0.3, "intensity": 0.9}
