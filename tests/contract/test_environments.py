@@ -22,6 +22,13 @@ OPTIONS = {
         "quote_lots": 10,
         "inventory_cap_lots": 25,
     },
+    "execution": {
+        "calibration": small_calibration(),
+        "config": CONFIG,
+        "pool_size": 6,
+        "max_steps_in_episode": 5,
+        "parent_lots": 4000,
+    },
     "execution_on_prices": {"num_bars": 5, "path_count": 7, "num_slices": 5},
     "pairs": {"num_bars": 5, "path_count": 7, "levels": (-1.0, 0.0, 1.0)},
     "portfolio": {"num_bars": 5, "path_count": 7},
@@ -40,9 +47,7 @@ def test_every_registered_environment_is_tested():
 
 
 def test_an_unknown_name_or_parameter_is_refused_with_the_valid_ones():
-    with pytest.raises(
-        ValueError, match=r"environment 'nothing' is not one of \['execution_on_prices', 'market_making'"
-    ):
+    with pytest.raises(ValueError, match=r"environment 'nothing' is not one of \['execution', 'execution_on_prices'"):
         make_environment("nothing")
     with pytest.raises(ValueError, match="EnvParams has no field 'quote_lot'"):
         make_environment("market_making", calibration=small_calibration(), quote_lot=3)
