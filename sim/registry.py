@@ -1,6 +1,6 @@
 """Environments by name: one line per addition. The contract tests run over this table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import jax
@@ -17,6 +17,8 @@ from sim.bars.make import make_execution, make_pairs, make_portfolio, make_tradi
 from sim.executor import ExecutorParams
 from sim.market_making import MarketMaking
 from sim.market_making_types import EnvParams, MarketMakingConfig, StartPool
+from sim.multi_agent import MultiAgent
+from sim.multi_agent_types import Learners, MultiAgentParams, check_names, default_config
 from sim.order_execution import OrderExecution
 from sim.start_states import make_pool
 from sim.vector import broadcast_params, market_making_vector
@@ -68,6 +70,38 @@ def make_order_execution(
     return OrderExecution(config, *market, ExecutorParams(**fields), **kind)
 
 
+def make_multi_agent(
+    calibration: Calibration | str = DEFAULT_CALIBRATION,
+    *,
+    num_makers: int = 2,
+    num_executors: int = 1,
+    makers: Mapping[str, Any] | None = None,
+    executors: Mapping[str, Any] | None = None,
+    backend: str = "cpu",
+    config: MarketMakingConfig | None = None,
+    pool_size: int = DEFAULT_POOL_SIZE,
+    pool_seed: int = 0,
+    pool: StartPool | None = None,
+    normaliser: Normaliser | None = None,
+    **params: Any,
+) -> MultiAgent:
+    """Return several learners in one generated market; options as of `make_market_making`.
+
+    `makers` and `executors` override fields of `EnvParams` and `ExecutorParams`, with one value for all of the role or
+    one for each; `params` override fields of `MultiAgentParams`.
+    """
+    learners = Learners(num_makers, num_executors)
+    config = config or default_config(learners)
+    market, fields = _market(calibration, config, backend, pool, pool_size, pool_seed, MultiAgentParams, params)
+    fees = fields.pop("fees")
+    roles = {"makers": (EnvParams, makers), "executors": (ExecutorParams, executors)}
+    for role, (kind, given) in roles.items():
+        check_names(given or {}, kind, role)
+        fields[role] = kind(**{"fees": fees, **(given or {})})
+    made = MultiAgentParams(**fields)
+    return MultiAgent(config, *market, made, learners, backend=backend, normaliser=normaliser)
+
+
 def _market(
     calibration: Calibration | str,
     config: MarketMakingConfig,
@@ -96,6 +130,7 @@ ENVIRONMENTS: Final[dict[str, Callable[..., environment.Environment]]] = {
     "execution": make_order_execution,
     "execution_on_prices": make_execution,
     "market_making": make_market_making,
+    "multi_agent": make_multi_agent,
     "pairs": make_pairs,
     "portfolio": make_portfolio,
     "trading": make_trading,

@@ -16,6 +16,8 @@ from sim.engine.types import MarketConfig
 from sim.executor import ExecutorParams
 from sim.market_making import MarketMaking
 from sim.market_making_types import EnvParams, MarketMakingConfig, StartPool
+from sim.multi_agent import MultiAgent
+from sim.multi_agent_types import MultiAgentParams
 from sim.order_execution import OrderExecution
 from sim.registry import make_market_making, make_order_execution
 
@@ -129,3 +131,23 @@ def small_execution(backend: str = "cpu", **params) -> OrderExecution:
     """Return execution in the small market, with short horizons."""
     defaults = {"max_steps_in_episode": 12, "parent_lots": 60, "latency_ns": 50_000_000, "pool_size": 6}
     return make_order_execution(small_calibration(), backend=backend, config=CONFIG, **{**defaults, **params})
+
+
+def replay_multi_agent(book_messages, background, learners, *, makers=None, executors=None, **params) -> MultiAgent:
+    """Return several learners from the book of `book_messages`; quotes of 10 lots, a parent of 12 to buy."""
+    self_trade = params.pop("self_trade", spec.SELF_TRADE_NONE)
+    flow, pool, config, fields = replay_market(book_messages, background, params)
+    shared = {name: fields.pop(name) for name in ("latency_ns", "reward_scale")}
+    quoting = {"quote_lots": 10, "inventory_cap_lots": 25, "inventory_penalty": 0.0}
+    working = {"side": spec.BUY, "parent_lots": 12}
+    market = config.market._replace(
+        lob=config.market.lob._replace(self_trade=self_trade), inbox=4 * learners.size, num_learners=learners.size
+    )
+    made = MultiAgentParams(
+        **{**fields, **params},
+        makers=EnvParams(**{**shared, **quoting, **(makers or {})}),
+        executors=ExecutorParams(**{**shared, **working, **(executors or {})}),
+    )
+    return MultiAgent(
+        config._replace(market=market), flow, pool, made, learners, background=np.array(background, np.int32)
+    )
