@@ -68,7 +68,12 @@ def pnl_tick_lots(account: Account) -> jax.Array:
 
 
 def settle(
-    account: Account, fills: jax.Array, num_fills: jax.Array, mark_half_tick: jax.Array, owner: int, fees: FeeRates
+    account: Account,
+    fills: jax.Array,
+    num_fills: jax.Array,
+    mark_half_tick: jax.Array,
+    owner: int | jax.Array,
+    fees: FeeRates,
 ) -> tuple[Account, Settlement]:
     """Book the fills int32[F, 8] (FILL_* columns, the first `num_fills` rows) of `owner` and move the mark.
 

@@ -30,27 +30,22 @@ import numpy as np
 from gymnax.environments import environment, spaces
 
 from kernels.execution import quotes
-from kernels.execution.quotes import QuoteLimits, Quotes, TargetQuotes
-from kernels.features.columns import AccountView, columns
-from kernels.features.market import advance_history, elapsed_us, start_history, strip_own
+from kernels.execution.quotes import Quotes, TargetQuotes
+from kernels.features.market import strip_own
 from kernels.features.normalise import Normaliser, check_normaliser, default_normaliser, normalise
 from kernels.features.table import NUM_FEATURES
 from kernels.lob import spec
 from market_models.flow import Flow
-from market_models.latency import arrival
 from sim import accounts
-from sim.engine import api
-from sim.engine.types import MarketState
-from sim.latency import delay_messages, entry_latency_ns
+from sim.book_venue import BookVenue, look, num_dropped
+from sim.maker import close_maker, maker_columns, maker_messages, quote_limits, settle_maker
 from sim.market_making_types import (
     OWNER,
     EnvParams,
     EnvState,
     MarketMakingConfig,
     StartPool,
-    View,
     scalar,
-    validate_market_making,
     validate_params,
 )
 
@@ -72,19 +67,11 @@ class MarketMaking(environment.Environment[EnvState, EnvParams]):
         normaliser: Normaliser | None = None,
         background: np.ndarray | None = None,
     ):
-        self.config = validate_market_making(config)
-        self.flow = flow
-        self.backend = backend
-        self.pool = _check_pool(pool, config)
+        self.venue = BookVenue(config, flow, pool, backend=backend, background=background)
+        self.config, self.flow, self.backend, self.pool = self.venue.config, flow, backend, pool
         self.normaliser = check_normaliser(normaliser or default_normaliser())
         self._params = validate_params(params, pool.size)
-        self._market_step = api.make_market_step(config.market, flow, backend)
-        if self._params.flow_params.shape[-1] != flow.num_params:
-            raise ValueError(
-                f"flow_params has {self._params.flow_params.shape[-1]} words, {flow.name} {flow.num_params}"
-            )
-        self._num_rows = 0 if background is None else int(background.shape[0])
-        self._background = _pad_background(background, config.background_rows)
+        self.venue.check_flow_params(self._params.flow_params)
 
     @property
     def default_params(self) -> EnvParams:
@@ -112,34 +99,14 @@ class MarketMaking(environment.Environment[EnvState, EnvParams]):
 
     def reset_env(self, key: jax.Array, params: EnvParams) -> tuple[jax.Array, EnvState]:
         """Return (obs, state) of a new episode: a book of the pool with a fresh seed."""
-        key_start, key_seed = jax.random.split(key)
-        start = params.first_start + jax.random.randint(key_start, (), 0, params.num_starts)
-        pool = jax.tree.map(lambda leaf: jnp.asarray(leaf)[start], self.pool)
-        seed = jax.random.bits(key_seed, (2,), jnp.uint32)
-        market = api.init_market(
-            self.config.market,
-            pool.book,
-            seed[0],
-            seed[1],
-            pool.clock[0],
-            pool.clock[1],
-            pool.next_order_id,
-            pool.reference_tick,
-        )
-        history = start_history(jnp, pool.depth)
-        view = View(
-            depth=pool.depth,
-            summary=jnp.zeros(spec.NUM_SUMMARY, jnp.int32),
-            own=jnp.zeros((2, spec.NUM_OWN_COLUMNS), jnp.int32),
-            history=history,
-        )
+        market, view, row = self.venue.open(key, params)
         state = EnvState(
             time=scalar(0),
             market=market,
-            account=accounts.open_account(history.mid_half_tick),
+            account=accounts.open_account(view.history.mid_half_tick),
             view=view,
             next_order_id=scalar(spec.FIRST_AGENT_ORDER_ID),
-            row=pool.row,
+            row=row,
         )
         return self.observe(key, state, None, params), state
 
@@ -148,7 +115,7 @@ class MarketMaking(environment.Environment[EnvState, EnvParams]):
     ) -> tuple[jax.Array, EnvState, jax.Array, jax.Array, dict[Any, Any]]:
         """Quote by a row of the table, int32[], for one decision interval."""
         target = quotes.target_quotes(
-            jnp, jnp.asarray(action), self.net_depth(state), state.account.inventory_lots, _limits(params)
+            jnp, jnp.asarray(action), self.net_depth(state), state.account.inventory_lots, quote_limits(params)
         )
         return self._step(key, state, target, params)
 
@@ -156,7 +123,9 @@ class MarketMaking(environment.Environment[EnvState, EnvParams]):
         self, key: jax.Array, state: EnvState, wanted: Quotes, params: EnvParams
     ) -> tuple[jax.Array, EnvState, jax.Array, jax.Array, dict[Any, Any]]:
         """Quote native prices (limits apply) for one decision interval; returns what `step_env` returns."""
-        target = quotes.limit_quotes(jnp, wanted, self.net_depth(state), state.account.inventory_lots, _limits(params))
+        target = quotes.limit_quotes(
+            jnp, wanted, self.net_depth(state), state.account.inventory_lots, quote_limits(params)
+        )
         return self._step(key, state, target, params)
 
     def observe(self, key: jax.Array, state: EnvState, action: Any, params: EnvParams) -> jax.Array:
@@ -165,14 +134,8 @@ class MarketMaking(environment.Environment[EnvState, EnvParams]):
 
     def columns(self, state: EnvState, params: EnvParams) -> jax.Array:
         """Return the integer feature columns int32[D] that the observation is made of."""
-        account = AccountView(
-            inventory_lots=state.account.inventory_lots,
-            inventory_cap_lots=scalar(params.inventory_cap_lots),
-            steps_left=params.max_steps_in_episode - state.time,
-            pending=pending(state.market),
-        )
-        view = state.view
-        return columns(jnp, view.depth, view.summary, view.history, view.own, account)
+        left = params.max_steps_in_episode - state.time
+        return maker_columns(state.view, state.account, state.market, left, params, OWNER)
 
     def net_depth(self, state: EnvState) -> jax.Array:
         """Return the book of others, int32[2, L, 2]."""
@@ -187,81 +150,33 @@ class MarketMaking(environment.Environment[EnvState, EnvParams]):
         return self._ended(state, params) & (jnp.asarray(params.liquidate) != 0)
 
     def _ended(self, state: EnvState, params: EnvParams) -> jax.Array:
-        exhausted = state.view.summary[spec.SUM_EXHAUSTED] > 0
-        if self._num_rows:
-            exhausted = exhausted | (state.row >= self._num_rows)
-        return (state.time >= params.max_steps_in_episode) | exhausted
+        return (state.time >= params.max_steps_in_episode) | self.venue.is_over(state.view.summary, state.row)
 
     def _step(
         self, key: jax.Array, state: EnvState, target: TargetQuotes, params: EnvParams
     ) -> tuple[jax.Array, EnvState, jax.Array, jax.Array, dict[Any, Any]]:
         before = state.account
-        state, earned = self._trade(state, target, params)
-        move_half_tick = (state.account.mark_half_tick - before.mark_half_tick).astype(jnp.float32)
-        undamped = 0.5 * (1.0 - params.held_mark_share) * move_half_tick * before.inventory_lots.astype(jnp.float32)
-        terminated = self.is_terminated(state, params)
-        held = state.account.inventory_lots.astype(jnp.float32)
-        penalty = params.inventory_penalty * held * held / jnp.asarray(params.quote_lots, jnp.float32)
-        closed, closing = accounts.liquidate(
-            state.account, self.net_depth(state), scalar(params.liquidation_beyond_tick), params.fees
-        )
-        account = jax.tree.map(lambda a, b: jnp.where(terminated, a, b), closed, state.account)
-        closing_gain = jnp.where(terminated, closing.pnl_tick_lots - closing.fees_tick_lots, 0.0)
-        gain = earned.pnl_tick_lots - earned.fees_tick_lots + closing_gain
-        reward = params.reward_scale * (gain - penalty - undamped)
-        state = state.replace(account=account)  # pyright: ignore[reportAttributeAccessIssue]
-        return self.observe(key, state, None, params), state, reward, terminated, _info(state)
-
-    def _trade(self, state: EnvState, target: TargetQuotes, params: EnvParams) -> tuple[EnvState, accounts.Settlement]:
-        clock = _clock(state.market)
-        plan = quotes.plan_quotes(jnp, target, state.view.own, pending(state.market))
-        arrives = arrival(jnp, *clock, scalar(params.latency_ns))  # a table of one word is folded into it
-        messages = quotes.quote_messages(jnp, plan, state.next_order_id, arrives, OWNER)
-        table = jnp.asarray(params.entry_quantiles_ns)
-        if table.shape[-1] > 1:
-            number = state.time * quotes.MESSAGES_PER_DECISION
-            drawn_ns = entry_latency_ns(state.market.seed, number, quotes.MESSAGES_PER_DECISION, table, OWNER)
-            messages = delay_messages(messages, state.market, scalar(params.latency_ns), drawn_ns, OWNER)
-        rows = jax.lax.dynamic_slice_in_dim(self._background, state.row, self.config.background_rows)
-        market, out = self._market_step(state.market, messages, jnp.asarray(params.flow_params), rows, params.horizon)
-        own = out.own[OWNER - 1]
-        history = advance_history(
-            jnp, state.view.history, strip_own(jnp, out.depth, own), out.summary, elapsed_us(jnp, clock, _clock(market))
-        )
-        account, earned = accounts.settle(
-            state.account, out.fills, out.num_fills, history.mid_half_tick, OWNER, params.fees
-        )
-        row = state.row + market.meta[spec.META_CURSOR] if self._num_rows else state.row
+        own, ids = state.view.own, state.next_order_id
+        messages = maker_messages(target, own, state.market, state.time, ids, params, OWNER)
+        market, out, row = self.venue.advance(state.market, messages, state.row, params)
+        view = look(state.view.history, state.market, market, out, out.own[OWNER - 1])
+        account, earned = settle_maker(before, out, view, params, OWNER)
         state = EnvState(
             time=state.time + 1,
             market=market,
             account=account,
-            view=View(out.depth, out.summary, own, history),
-            next_order_id=state.next_order_id + quotes.IDS_PER_DECISION,
+            view=view,
+            next_order_id=ids + quotes.IDS_PER_DECISION,
             row=row,
         )
-        return state, earned
-
-
-def pending(market: MarketState) -> jax.Array:
-    """Return int32[2]: 1 where a message of ours about that side has not arrived yet."""
-    inbox = market.inbox
-    ours = (inbox[:, spec.KIND] != spec.NOP) & (inbox[:, spec.OWNER] == OWNER)
-    about = inbox[:, spec.SIDE, None] == jnp.arange(2)
-    return jnp.any(ours[:, None] & about, axis=0).astype(jnp.int32)
-
-
-def _clock(market: MarketState) -> tuple[jax.Array, jax.Array]:
-    return market.meta[spec.META_CLOCK_S], market.meta[spec.META_CLOCK_NS]
-
-
-def _limits(params: EnvParams) -> QuoteLimits:
-    return QuoteLimits(scalar(params.quote_lots), scalar(params.inventory_cap_lots))
+        terminated = self.is_terminated(state, params)
+        account, reward = close_maker(before, account, earned, view, terminated, params)
+        state = state.replace(account=account)  # pyright: ignore[reportAttributeAccessIssue]
+        return self.observe(key, state, None, params), state, reward, terminated, _info(state)
 
 
 def _info(state: EnvState) -> dict[str, jax.Array]:
     account = state.account
-    dropped = state.market.book.counters[spec.NUM_FILLS_DROPPED] + state.market.meta[spec.META_INBOX_DROPPED]
     return {
         "pnl_tick_lots": accounts.pnl_tick_lots(account),
         "fees_tick_lots": account.fees_tick_lots,
@@ -270,31 +185,5 @@ def _info(state: EnvState) -> dict[str, jax.Array]:
         "traded_lots": account.traded_lots,
         "drawdown_tick_lots": account.drawdown_tick_lots,
         "own_rejects": state.view.summary[spec.SUM_OWN_REJECTS],
-        "overflows": account.num_overflows + dropped,
+        "overflows": account.num_overflows + num_dropped(state.market),
     }
-
-
-def _check_pool(pool: StartPool, config: MarketMakingConfig) -> StartPool:
-    lob = config.market.lob
-    size = pool.size
-    if size < 1:
-        raise ValueError("the pool of start states is empty")
-    expected = {"price_tick": (size, 2, lob.capacity), "num_orders": (size, 2)}
-    for field, shape in expected.items():
-        if getattr(pool.book, field).shape != shape:
-            raise ValueError(f"pool.book.{field} has shape {getattr(pool.book, field).shape}, expected {shape}")
-    if pool.depth.shape != (size, 2, lob.depth_levels, 2):
-        raise ValueError(f"pool.depth has shape {pool.depth.shape}, expected {(size, 2, lob.depth_levels, 2)}")
-    if np.asarray(pool.book.owner).any():
-        raise ValueError("pool.book holds an order of an agent: start states are background only")
-    return pool
-
-
-def _pad_background(background: np.ndarray | None, rows: int) -> np.ndarray:
-    # `dynamic_slice` moves a start near the end back; NOP rows behind the last one keep it where it is.
-    padding = np.zeros((rows, spec.NUM_MESSAGE_COLUMNS), np.int32)
-    if background is None:
-        return padding
-    if background.ndim != 2 or background.shape[1] != spec.NUM_MESSAGE_COLUMNS:
-        raise ValueError(f"background has shape {background.shape}, expected (N, {spec.NUM_MESSAGE_COLUMNS})")
-    return np.concatenate([background.astype(np.int32), padding])

@@ -1,6 +1,7 @@
 """Configuration, parameters and state of the market-making environment."""
 
-from typing import NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Any, Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,11 @@ from sim.engine.types import MarketConfig, MarketState
 MAX_INVENTORY_CAP_LOTS = 2**24  # below it liquidation and features cannot pass int32
 MAX_LATENCY_NS = 2 * 10**9
 OWNER = 1  # the learner's owner number in the book
+_EVERYWHERE: Final = {
+    "max_steps_in_episode": (1, 2**24),
+    "latency_ns": (0, MAX_LATENCY_NS),
+    "liquidation_beyond_tick": (0, 2**20),
+}
 
 
 class MarketMakingConfig(NamedTuple):
@@ -70,45 +76,53 @@ class EnvParams(environment.EnvParams):
 
 def validate_params(params: EnvParams, pool_size: int) -> EnvParams:
     """Return concrete `params` with scalars as NumPy arrays, or raise ValueError with the field and its range."""
-    ranges = {
-        "max_steps_in_episode": (1, 2**24),
-        "latency_ns": (0, MAX_LATENCY_NS),
+    whole = {
         "quote_lots": (1, MAX_INVENTORY_CAP_LOTS),
         "inventory_cap_lots": (1, MAX_INVENTORY_CAP_LOTS),
         "liquidate": (0, 1),
-        "liquidation_beyond_tick": (0, 2**20),
-        "first_start": (0, pool_size - 1),
-        "num_starts": (1, pool_size),
     }
-    fields = {}
-    for name, (low, high) in ranges.items():
+    fields = check_fields(params, pool_size, whole, ("inventory_penalty", "held_mark_share", "reward_scale"))
+    return params.replace(**fields)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def check_fields(
+    params: Any, pool_size: int, whole: Mapping[str, tuple[int, int]], real: Collection[str]
+) -> dict[str, Any]:
+    """Return the fields of an order-book environment's `params` as NumPy arrays, or raise ValueError naming one.
+
+    Checked are those that every such environment has (`_EVERYWHERE`, the horizon, latencies, fees, flow parameters and
+    the pool's range), the integers of `whole` within their ranges, and the numbers of `real`.
+    """
+    fields: dict[str, Any] = {}
+    pool = {"first_start": (0, pool_size - 1), "num_starts": (1, pool_size)}
+    for name, (low, high) in {**_EVERYWHERE, **whole, **pool}.items():
         value = np.asarray(getattr(params, name))
         if not np.issubdtype(value.dtype, np.integer) or (value < low).any() or (value > high).any():
             raise ValueError(f"{name} {value} is not an integer in {low}..{high}")
         fields[name] = value.astype(np.int32)
     if (fields["first_start"] + fields["num_starts"] > pool_size).any():
         raise ValueError(f"first_start + num_starts passes the pool's {pool_size} start states")
-    table = check_table("entry_quantiles_ns", np.asarray(params.entry_quantiles_ns))
-    slowest_ns = fields["latency_ns"].astype(np.int64) + table[..., -1]
-    if (slowest_ns > MAX_LATENCY_NS).any():
-        raise ValueError(f"latency_ns + entry_quantiles_ns reaches {slowest_ns}, valid: up to {MAX_LATENCY_NS}")
-    if table.shape[-1] == 1:  # a constant is part of the constant
-        fields["latency_ns"], table = slowest_ns.astype(np.int32), np.zeros_like(table)
-    horizon = np.asarray(params.horizon, np.int32)
-    if (horizon[..., 0] < 1).any() or (horizon[..., 1] < 0).any():
-        raise ValueError(f"horizon {horizon} must be (events >= 1, microseconds >= 0)")
-    for name in ("inventory_penalty", "held_mark_share", "reward_scale"):
+    fields["latency_ns"], fields["entry_quantiles_ns"] = _check_latency(params, fields["latency_ns"])
+    fields["horizon"] = np.asarray(params.horizon, np.int32)
+    if (fields["horizon"][..., 0] < 1).any() or (fields["horizon"][..., 1] < 0).any():
+        raise ValueError(f"horizon {fields['horizon']} must be (events >= 1, microseconds >= 0)")
+    for name in real:
         fields[name] = np.asarray(getattr(params, name), np.float32)
         if not np.isfinite(fields[name]).all():
             raise ValueError(f"{name} {fields[name]} is not finite")
-    fees = FeeRates(*(np.asarray(rate, np.float32) for rate in params.fees))
-    return params.replace(  # pyright: ignore[reportAttributeAccessIssue]
-        flow_params=np.asarray(params.flow_params, np.int32),
-        horizon=horizon,
-        entry_quantiles_ns=table,
-        fees=fees,
-        **fields,
-    )
+    fields["fees"] = FeeRates(*(np.asarray(rate, np.float32) for rate in params.fees))
+    fields["flow_params"] = np.asarray(params.flow_params, np.int32)
+    return fields
+
+
+def _check_latency(params: Any, latency_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    table = check_table("entry_quantiles_ns", np.asarray(params.entry_quantiles_ns))
+    slowest_ns = latency_ns.astype(np.int64) + table[..., -1]
+    if (slowest_ns > MAX_LATENCY_NS).any():
+        raise ValueError(f"latency_ns + entry_quantiles_ns reaches {slowest_ns}, valid: up to {MAX_LATENCY_NS}")
+    if table.shape[-1] > 1:
+        return latency_ns, table
+    return slowest_ns.astype(np.int32), np.zeros_like(table)  # a constant is part of the constant
 
 
 class StartPool(NamedTuple):

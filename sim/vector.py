@@ -101,6 +101,7 @@ class GymnaxBatch:
     """Any gymnax 1.0 environment with a flat observation, B of it at once; subclasses say what an action is."""
 
     keys_per_env = True
+    obs_axes = 1
 
     def __init__(self, env: environment.Environment, phases: int = 1):
         """Wrap `env`; with `phases` above 1 its state must count decisions in an int32 field `time`."""
@@ -109,9 +110,9 @@ class GymnaxBatch:
         self.env = env
         self.phases = phases
         shape = env.observation_space(env.default_params).shape
-        if len(shape) != 1:
-            raise ValueError(f"{env.name} observes an array of shape {shape}, a vector environment needs one axis")
-        self.obs_dim = int(shape[0])
+        if len(shape) != self.obs_axes:
+            raise ValueError(f"{env.name} observes an array of shape {shape}, expected {self.obs_axes} axis")
+        self.obs_dim = int(shape[-1])
 
     def reset(self, key: jax.Array, params: Any) -> tuple[Any, jax.Array]:
         """Return (state, obs float32[B, D]); with `phases` the first episodes start at ages i / phases."""
@@ -207,7 +208,8 @@ def _episode(done: jax.Array, info: dict[str, jax.Array]) -> dict[str, jax.Array
     # A market environment reports the episode's result when it ends, and 0 before.
     if "pnl_tick_lots" not in info:
         return {}
-    return {"episode_pnl": jnp.where(done, info["pnl_tick_lots"], 0.0)}
+    pnl = info["pnl_tick_lots"]
+    return {"episode_pnl": _where(done, pnl, jnp.zeros_like(pnl))}
 
 
 def _keys(key: jax.Array, size: int) -> jax.Array:

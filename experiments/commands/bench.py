@@ -62,20 +62,26 @@ def env(
     steps: Annotated[int, typer.Option(help="Steps to time.", min=1)] = 200,
     backend: Annotated[Literal["cpu", "xla", "cuda"], typer.Option(help="Engine inside.")] = "cpu",
     events_per_step: Annotated[int, typer.Option(help="Background events a decision.", min=1)] = 100,
+    name: Annotated[
+        Literal["market_making", "execution", "multi_agent"],
+        typer.Option("--env", help="Environment; a row of multi_agent is one of its three learners."),
+    ] = "market_making",
     json_mode: Json = False,
     quiet: Quiet = False,
     seed: Seed = None,
 ) -> None:
-    """Measure market-making environment steps a second; the XLA engine on fewer environments is the reference.
+    """Measure steps a second of environments in a book; the XLA engine on fewer of them is the reference.
 
     Example: bookswarm bench env --envs 1024 --events-per-step 100
+
+    Example: bookswarm bench env --env execution --envs 1024
     """
     from experiments.runtime import configure_jax
 
     configure_jax()
     from experiments.bench_env import bench_env
 
-    Output(json_mode, quiet).result(bench_env(envs, steps, backend, events_per_step))
+    Output(json_mode, quiet).result(bench_env(envs, steps, backend, events_per_step, name))
 
 
 def execution(

@@ -164,10 +164,10 @@ def quote_messages(
     time (s, ns), int32[...] each, at which the messages reach the venue.
     """
     rows = [
-        _row(xp, plan.cancel[..., s], spec.DELETE, s, 1, 0, plan.cancel_order_id[..., s], owner, arrival)
+        message_row(xp, plan.cancel[..., s], spec.DELETE, s, 1, 0, plan.cancel_order_id[..., s], owner, arrival)
         for s in (spec.BUY, spec.SELL)
     ] + [
-        _row(
+        message_row(
             xp,
             plan.place[..., s],
             spec.POST_ONLY,
@@ -218,6 +218,17 @@ def _room(xp: ModuleType, inventory_lots: Array, cap_lots: Array) -> Array:
     return xp.stack([cap_lots - inventory_lots, cap_lots + inventory_lots], axis=-1)
 
 
-def _row(xp, used, kind, side, lots, price_tick, order_id, owner, arrival) -> Array:
+def message_row(
+    xp: ModuleType,
+    used: Array,
+    kind: Array | int,
+    side: Array | int,
+    lots: Array | int,
+    price_tick: Array | int,
+    order_id: Array,
+    owner: Array | int,
+    arrival: tuple[Array, Array],
+) -> Array:
+    """Return one message int32[..., 8], all 0 (NOP) where not `used` bool[...]."""
     words = (kind, side, lots, price_tick, order_id, owner, *arrival)
     return xp.stack([xp.where(used, xp.asarray(word, dtype=xp.int32), 0) for word in words], axis=-1)

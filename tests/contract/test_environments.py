@@ -22,7 +22,23 @@ OPTIONS = {
         "quote_lots": 10,
         "inventory_cap_lots": 25,
     },
+    "execution": {
+        "calibration": small_calibration(),
+        "config": CONFIG,
+        "pool_size": 6,
+        "max_steps_in_episode": 5,
+        "parent_lots": 4000,
+    },
     "execution_on_prices": {"num_bars": 5, "path_count": 7, "num_slices": 5},
+    "multi_agent": {
+        "calibration": small_calibration(),
+        "config": CONFIG._replace(market=CONFIG.market._replace(num_learners=2)),
+        "num_makers": 1,
+        "pool_size": 6,
+        "max_steps_in_episode": 5,
+        "makers": {"quote_lots": 10, "inventory_cap_lots": 25},
+        "executors": {"parent_lots": 400},
+    },
     "pairs": {"num_bars": 5, "path_count": 7, "levels": (-1.0, 0.0, 1.0)},
     "portfolio": {"num_bars": 5, "path_count": 7},
     "trading": {"num_bars": 5, "path_count": 7},
@@ -40,9 +56,7 @@ def test_every_registered_environment_is_tested():
 
 
 def test_an_unknown_name_or_parameter_is_refused_with_the_valid_ones():
-    with pytest.raises(
-        ValueError, match=r"environment 'nothing' is not one of \['execution_on_prices', 'market_making'"
-    ):
+    with pytest.raises(ValueError, match=r"environment 'nothing' is not one of \['execution', 'execution_on_prices'"):
         make_environment("nothing")
     with pytest.raises(ValueError, match="EnvParams has no field 'quote_lot'"):
         make_environment("market_making", calibration=small_calibration(), quote_lot=3)
@@ -56,13 +70,15 @@ def test_reset_and_step_keep_shapes_and_dtypes(name):
     space = env.observation_space(params)
     actions = env.action_space(params)
     assert (actions.n if isinstance(actions, spaces.Discrete) else actions.shape[0]) == env.num_actions
+    assert bool(jnp.all(actions.contains(actions.sample(KEY))))
     assert obs.shape == space.shape and obs.dtype == jnp.float32 and bool(space.contains(obs))
     action = actions.sample(KEY)
     result = env.step(KEY, state, action, params)
     assert len(result) == 6 and len(env.step_env(KEY, state, action, params)) == 5
     next_obs, next_state, reward, terminated, truncated, info = result
     assert next_obs.shape == obs.shape and next_obs.dtype == obs.dtype
-    assert reward.shape == () and reward.dtype == jnp.float32
+    assert reward.shape == obs.shape[:-1] and reward.dtype == jnp.float32  # several learners: one for each
+    assert terminated.shape == truncated.shape == ()
     assert terminated.dtype == truncated.dtype == jnp.bool_
     assert {"terminated", "truncated", "final_observation"} <= set(info)
     for before, after in zip(jax.tree.leaves(state), jax.tree.leaves(next_state), strict=True):

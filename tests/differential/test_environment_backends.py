@@ -1,4 +1,4 @@
-"""The environment on backend cpu and on backend xla: the same episode, bit for bit."""
+"""Environments in a book on backend cpu and on backend xla: the same episode, bit for bit."""
 
 import jax
 import numpy as np

@@ -13,9 +13,13 @@ from market_models.fees import Fees
 from market_models.instrument import Instrument
 from market_models.registry import get_flow
 from sim.engine.types import MarketConfig
+from sim.executor import ExecutorParams
 from sim.market_making import MarketMaking
 from sim.market_making_types import EnvParams, MarketMakingConfig, StartPool
-from sim.registry import make_market_making
+from sim.multi_agent import MultiAgent
+from sim.multi_agent_types import MultiAgentParams
+from sim.order_execution import OrderExecution
+from sim.registry import make_market_making, make_order_execution
 
 CONFIG = MarketMakingConfig(
     MarketConfig(
@@ -66,8 +70,11 @@ def row(kind, side=0, lots=0, price_tick=0, order_id=0, at_ns=0):
     return [kind, side, lots, price_tick, order_id, 0, 0, at_ns]
 
 
-def replay_market_making(book_messages, background, backend: str = "cpu", **params) -> MarketMaking:
-    """Return the environment that starts from the book of `book_messages` and plays `background` rows."""
+def replay_market(book_messages, background, params):
+    """Return (flow, pool, config, fields) of a market that starts from a book and plays `background` rows.
+
+    `params` is what a test gives, its `events` a step taken out; `fields` are those that every environment has.
+    """
     events = int(params.pop("events", 1))
     host = HostBook(CONFIG.market.lob)
     out = host.apply(np.array(book_messages, np.int32))
@@ -81,21 +88,66 @@ def replay_market_making(book_messages, background, backend: str = "cpu", **para
         row=np.zeros(1, np.int32),
     )
     flow = get_flow("replay")
-    defaults = {
+    fields = {
         "flow_params": np.zeros(flow.num_params, np.int32),
         "horizon": np.array([events, 0], np.int32),
         "max_steps_in_episode": len(background) // events,
-        "quote_lots": 10,
-        "inventory_cap_lots": 25,
         "latency_ns": 0,
         "reward_scale": 1.0,
-        "inventory_penalty": 0.0,
     }
+    return flow, pool, CONFIG._replace(background_rows=events), fields
+
+
+def replay_market_making(book_messages, background, backend: str = "cpu", **params) -> MarketMaking:
+    """Return the environment that starts from the book of `book_messages` and plays `background` rows."""
+    flow, pool, config, fields = replay_market(book_messages, background, params)
+    fields |= {"quote_lots": 10, "inventory_cap_lots": 25, "inventory_penalty": 0.0}
     return MarketMaking(
-        CONFIG._replace(background_rows=events),
+        config,
         flow,
         pool,
-        EnvParams(**{**defaults, **params}),
+        EnvParams(**{**fields, **params}),
         backend=backend,
         background=np.array(background, np.int32),
+    )
+
+
+def replay_execution(book_messages, background, *, continuous: bool = False, **params) -> OrderExecution:
+    """Return execution of a parent order, 12 lots to buy, from the book of `book_messages`."""
+    flow, pool, config, fields = replay_market(book_messages, background, params)
+    fields |= {"side": spec.BUY, "parent_lots": 12}
+    return OrderExecution(
+        config,
+        flow,
+        pool,
+        ExecutorParams(**{**fields, **params}),
+        continuous=continuous,
+        background=np.array(background, np.int32),
+    )
+
+
+@cache
+def small_execution(backend: str = "cpu", **params) -> OrderExecution:
+    """Return execution in the small market, with short horizons."""
+    defaults = {"max_steps_in_episode": 12, "parent_lots": 60, "latency_ns": 50_000_000, "pool_size": 6}
+    return make_order_execution(small_calibration(), backend=backend, config=CONFIG, **{**defaults, **params})
+
+
+def replay_multi_agent(book_messages, background, learners, *, makers=None, executors=None, **params) -> MultiAgent:
+    """Return several learners from the book of `book_messages`; quotes of 10 lots, a parent of 12 to buy."""
+    self_trade = params.pop("self_trade", spec.SELF_TRADE_NONE)
+    flow, pool, config, fields = replay_market(book_messages, background, params)
+    shared = {name: fields.pop(name) for name in ("latency_ns", "reward_scale")}
+    quoting = {"quote_lots": 10, "inventory_cap_lots": 25, "inventory_penalty": 0.0}
+    working = {"side": spec.BUY, "parent_lots": 12}
+    market = config.market._replace(
+        lob=config.market.lob._replace(self_trade=self_trade), inbox=4 * learners.size, num_learners=learners.size
+    )
+    made = MultiAgentParams(
+        **{**fields, **params},
+        makers=EnvParams(**{**shared, **quoting, **(makers or {})}),
+        executors=ExecutorParams(**{**shared, **working, **(executors or {})}),
+    )
+    return MultiAgent(
+        config._replace(market=market), flow, pool, made, learners, background=np.array(background, np.int32)
     )
