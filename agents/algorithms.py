@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from agents import dqn, learn, off_policy, policy, q_networks, sac
+from agents import actions, dqn, learn, off_policy, policy, q_networks, sac
 from agents import update as ppo_update
 from agents.off_policy import Rule
 from agents.train_config import DQNConfig, PPOConfig, SACConfig, Sizes
@@ -22,7 +22,7 @@ class Algorithm(NamedTuple):
 
     name: str
     sizes: type  # of the static half, by which it is found
-    actions: str  # the environments it takes: "discrete" or "continuous"
+    actions: str  # the environments it takes: "discrete", "continuous" or "any"
     init_learner: Callable[..., Any]  # keys [A], hyper, obs float32[B, D], env, config -> learner with `params`
     update: Callable[..., tuple[TrainState, dict[str, jax.Array]]]  # state, env_params, env, config, chunk
     published: Callable[[Any, Any], Any]  # learner's params, config -> networks that a run saves
@@ -41,6 +41,11 @@ def _greedy_discrete(params: Any, obs: jax.Array, env: Any) -> jax.Array:
     return policy.act_greedy(params, obs)
 
 
+def _greedy_ppo(params: Any, obs: jax.Array, env: Any) -> jax.Array:
+    rule = actions.of_env(env)
+    return rule.to_env(rule.greedy(policy.population_logits(params, obs)), env)
+
+
 def _greedy_continuous(params: Any, obs: jax.Array, env: Any) -> jax.Array:
     return bounded_action(env, jax.vmap(sac.act_greedy)(params, obs))
 
@@ -55,7 +60,7 @@ _SAC = Rule(
     sac.coefficients, sac.init, sac.noise, sac.explore, sac.learn, lambda action, env: bounded_action(env, action)
 )
 ALGORITHMS = {
-    "ppo": Algorithm("ppo", PPOConfig, "discrete", learn.init_learner, ppo_update.update, _plain, _greedy_discrete),
+    "ppo": Algorithm("ppo", PPOConfig, "any", learn.init_learner, ppo_update.update, _plain, _greedy_ppo),
     "dqn": _off_policy("dqn", DQNConfig, "discrete", _DQN, _as_actors, _greedy_discrete),
     "sac": _off_policy("sac", SACConfig, "continuous", _SAC, _plain, _greedy_continuous),
 }
@@ -69,8 +74,8 @@ def of_sizes(config: Sizes) -> Algorithm:
 def check_actions(algorithm: Algorithm, env: Any) -> None:
     """Raise ValueError where the algorithm cannot act in `env`, naming those that can."""
     kind = action_kind(env)
-    if kind != algorithm.actions:
-        able = [name for name, other in ALGORITHMS.items() if other.actions == kind]
+    if algorithm.actions not in (kind, "any"):
+        able = [name for name, other in ALGORITHMS.items() if other.actions in (kind, "any")]
         raise ValueError(
             f"algorithm is {algorithm.name!r}, which needs {algorithm.actions} actions, and this environment takes "
             f"{kind} ones; valid here: {', '.join(able)}"

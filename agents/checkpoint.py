@@ -124,6 +124,7 @@ def agreement(config: TrainConfig, env: Any, env_params: Any) -> dict[str, Any]:
     """
     plain = json.loads(json.dumps(dataclasses.asdict(config)))
     unread = {name for groups in GROUPS.values() for name in groups} - set(GROUPS[config.algorithm])
+    unread |= set() if config.pbt.every_updates else {"pbt"}
     for name in ("checkpoint_every", "num_devices", *unread):
         del plain[name]
     values = _flatten(plain, "")

@@ -123,6 +123,13 @@ def batch_env_params(env_params: Any, hyper: AnyHyperparameters, config: Sizes) 
     return jax.tree.unflatten(tree, batched)
 
 
+def repeated(hyper: AnyHyperparameters, name: str, leaf: jax.Array, config: Sizes) -> jax.Array:
+    """Return the batched environment parameter `name`: each agent's own value, or `leaf` where none is drawn."""
+    if name not in hyper.env:
+        return leaf
+    return jnp.repeat(_as_dtype(hyper.env[name], leaf.dtype), config.envs_per_agent)
+
+
 def _as_dtype(values: jax.Array, dtype: jnp.dtype) -> jax.Array:
     rounded = jnp.round(values) if jnp.issubdtype(dtype, jnp.integer) else values
     return rounded.astype(dtype)

@@ -5,19 +5,19 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents import adam, networks, normaliser, ppo
+from agents import actions, adam, networks, normaliser, ppo
 from agents.adam import AdamState
 from agents.hyperparameters import Hyperparameters
 from agents.normaliser import ReturnNormaliser
 from agents.train_config import PPOConfig
-from sim.vector import VectorEnv
+from sim.vector import AnyVectorEnv
 
 
 class Trajectory(NamedTuple):
     """T steps of E environments of one agent; of B = A * E environments, agent-major, as they are collected."""
 
     obs: jax.Array  # float32[T, E, D]
-    action: jax.Array  # int32[T, E]
+    action: jax.Array  # int32[T, E], or float32[T, E, K] as it was drawn
     log_prob: jax.Array  # float32[T, E] under the policy that acted
     reward: jax.Array  # float32[T, E] scaled by the agent's reward_scale
     terminated: jax.Array  # bool[T, E]
@@ -34,9 +34,14 @@ class Learner(NamedTuple):
     returns: ReturnNormaliser
 
 
-def init_learner(keys: jax.Array, hyper: Hyperparameters, obs: jax.Array, env: VectorEnv, config: PPOConfig) -> Learner:
+def init_learner(
+    keys: jax.Array, hyper: Hyperparameters, obs: jax.Array, env: AnyVectorEnv, config: PPOConfig
+) -> Learner:
     """Start A agents, one key each (keys [A]); obs float32[B, D] are the first observations."""
-    params = networks.init_population(keys, env.obs_dim, env.num_actions, config.hidden)
+    rule = actions.of_env(env)
+    params = networks.init_population(keys, env.obs_dim, rule.num_outputs(env), config.hidden)
+    last = params["actor"][str(len(config.hidden))]
+    last["bias"] = last["bias"] + rule.output_bias(env)
     zeros = jnp.zeros(keys.shape, jnp.float32)
     return Learner(params, jax.vmap(adam.init)(params), ReturnNormaliser(zeros, zeros, zeros))
 

@@ -1,6 +1,7 @@
 """Train a population: draw hyperparameters, run the compiled updates, log, checkpoint, resume, write the result.
 
-A run directory holds `checkpoints/`, `metrics.parquet`, `population.safetensors`, `hyperparameters.json`, `run.json`.
+A run directory holds `checkpoints/`, `metrics.parquet`, `population.safetensors`, `hyperparameters.json`, `run.json`,
+and `lineage.parquet` where agents were copied (population-based training).
 """
 
 import dataclasses
@@ -14,9 +15,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from agents import hyperparameters, sharding
+from agents import hyperparameters, pbt, sharding
 from agents.checkpoint import CheckpointError, Checkpoints, agreement
 from agents.interruption import Interruption, noticed
+from agents.lineage import LineageLog
 from agents.metrics import MetricsLog, Quantiles, leader, population_quantiles
 from agents.networks import save_population
 from agents.program import Program, get_program
@@ -68,6 +70,7 @@ class _Run:
     agreement: dict[str, Any]
     checkpoints: Checkpoints
     log: MetricsLog
+    lineage: LineageLog
     state: TrainState
     update: int
     compile_s: float = 0.0
@@ -118,16 +121,28 @@ def _open(config: TrainConfig, env: AnyVectorEnv, env_params: Any, out: Path, re
     terms = agreement(config, env, env_params)
     checkpoints = Checkpoints(out)
     try:
-        target = program.abstract(hyper, batched)
+        selection = pbt.settings(config, program.episode_metrics(hyper, batched)) if config.pbt.every_updates else ()
+        target = program.abstract(hyper, batched, selection)
         restored = checkpoints.restore(target, sharding.state_shardings(target, mesh), terms) if resume else None
         if restored is None:
-            state, update = program.init(config.seed, config.num_updates, hyper, batched), 0
+            state, update = program.init(config.seed, config.num_updates, hyper, batched, selection), 0
         else:
             state, update = restored.state, restored.update
     except BaseException:
         checkpoints.close()
         raise
-    return _Run(config, out, program, batched, terms, checkpoints, MetricsLog(out, update), state, update)
+    return _Run(
+        config,
+        out,
+        program,
+        batched,
+        terms,
+        checkpoints,
+        MetricsLog(out, update),
+        LineageLog(out, update),
+        state,
+        update,
+    )
 
 
 def _loop(
@@ -149,7 +164,7 @@ def _loop(
         for index in range(config.sizes.updates_per_call):
             _after_update(run, {name: values[index] for name, values in host.items()}, on_update)
         if config.checkpoint_every and run.update % config.checkpoint_every == 0:
-            run.log.flush()  # first: a checkpoint's metrics are on disk before it is
+            _flush(run)  # first: a checkpoint's metrics are on disk before it is
             run.checkpoints.save(run.update, run.state, run.agreement)
     return DONE
 
@@ -158,9 +173,15 @@ def _after_update(run: _Run, metrics: dict[str, np.ndarray], on_update: Callable
     run.update += 1
     run.done_here += 1
     env_steps = run.update * run.config.steps_per_update
+    metrics = run.lineage.add(run.update, metrics)
     summaries = run.log.add(run.update, env_steps, metrics)
     if on_update is not None:
         on_update(UpdateReport(run.update, run.config.num_updates, env_steps, _rate(run), summaries))
+
+
+def _flush(run: _Run) -> None:
+    run.log.flush()
+    run.lineage.flush()
 
 
 def _rate(run: _Run) -> float:
@@ -169,7 +190,7 @@ def _rate(run: _Run) -> float:
 
 def _finish(run: _Run, status: str, wall_s: float) -> TrainResult:
     """Save the state, write the population and what it was trained with."""
-    run.log.flush()
+    _flush(run)
     if run.update > 0:
         run.checkpoints.save(run.update, run.state, run.agreement)
     save_population(run.out, run.program.algorithm.published(run.state.learner.params, run.config.sizes))
@@ -205,6 +226,8 @@ def _write_hyperparameters(run: _Run, recent: dict[str, np.ndarray]) -> None:
         "hyperparameters": {name: np.asarray(values).tolist() for name, values in drawn.items()},
         "recent": {name: [v if np.isfinite(v) else None for v in values.tolist()] for name, values in recent.items()},
     }
+    if run.state.lineage:
+        content["origin"] = np.asarray(run.state.lineage.origin).tolist()
     _write_json(run.out / HYPERPARAMETERS_FILE, content)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents import adam, networks
+from agents import actions, adam, networks
 from agents.adam import AdamState
 from agents.hyperparameters import Hyperparameters
 
@@ -20,7 +20,7 @@ class Batch(NamedTuple):
     """N transitions of one agent."""
 
     obs: jax.Array  # float32[N, D]
-    action: jax.Array  # int32[N]
+    action: jax.Array  # int32[N], or float32[N, K] as it was drawn
     log_prob: jax.Array  # float32[N] under the policy that acted
     advantage: jax.Array  # float32[N]
     target: jax.Array  # float32[N] what the critic should say
@@ -73,17 +73,22 @@ def loss(
 
     Advantages are normalised within the minibatch; the value loss is half the mean squared error.
     """
-    scores = jax.nn.log_softmax(networks.logits(params["actor"], batch.obs))
-    # A dense selection: the gradient of a gather is a scatter, which XLA runs one element at a time on a CPU.
-    chosen = batch.action[:, None] == jnp.arange(scores.shape[-1])
-    log_ratio = jnp.sum(jnp.where(chosen, scores, 0.0), axis=-1) - batch.log_prob
+    outputs = networks.logits(params["actor"], batch.obs)
+    return judge(outputs, networks.value(params["critic"], batch.obs), batch, coefficient)
+
+
+def judge(
+    outputs: jax.Array, value: jax.Array, batch: Batch, coefficient: Coefficients
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Return the loss and its parts for outputs float32[N, ...] of the actor and values float32[N] of the critic."""
+    log_prob, entropy = actions.of_actions(batch.action).terms(outputs, batch.action)
+    log_ratio = log_prob - batch.log_prob
     ratio = jnp.exp(log_ratio)
     centred = batch.advantage - jnp.mean(batch.advantage)
     advantage = centred * (1.0 / (jnp.sqrt(jnp.mean(centred**2)) + ADVANTAGE_EPS))
     clipped = jnp.clip(ratio, 1.0 - coefficient.clip, 1.0 + coefficient.clip)
     policy_loss = -jnp.mean(jnp.minimum(ratio * advantage, clipped * advantage))
-    value_loss = 0.5 * jnp.mean((networks.value(params["critic"], batch.obs) - batch.target) ** 2)
-    entropy = -jnp.mean(jnp.sum(jnp.exp(scores) * scores, axis=-1))
+    value_loss = 0.5 * jnp.mean((value - batch.target) ** 2)
     total = policy_loss + coefficient.value_coef * value_loss - coefficient.entropy_coef * entropy
     stats = {
         "policy_loss": policy_loss,

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
-from agents import algorithms, sharding, train_state
+from agents import algorithms, pbt, sharding, train_state
 from agents.hyperparameters import AnyHyperparameters
 from agents.train_config import Sizes
 from agents.train_state import Shared, TrainState
@@ -35,19 +35,27 @@ class Program:
         self._step = jax.jit(step, donate_argnums=0)
         self._compiled: dict[Any, jax.stages.Compiled] = {}
 
-    def init(self, seed: int, num_updates: int, hyper: AnyHyperparameters, env_params: Any) -> TrainState:
-        """Start a population on the mesh; `env_params` leaves are [B, ...].
+    def init(
+        self, seed: int, num_updates: int, hyper: AnyHyperparameters, env_params: Any, selection: Any = ()
+    ) -> TrainState:
+        """Start a population on the mesh; `env_params` leaves are [B, ...], `selection` is pbt.settings or ().
 
         Raises ValueError naming a leaf of the environment's state that has no leading axis B.
         """
-        return self._init(*self._start_arguments(seed, num_updates, hyper, env_params))
+        return self._init(*self._start_arguments(seed, num_updates, hyper, env_params, selection))
 
-    def abstract(self, hyper: AnyHyperparameters, env_params: Any) -> TrainState:
+    def abstract(self, hyper: AnyHyperparameters, env_params: Any, selection: Any = ()) -> TrainState:
         """Return the shapes and dtypes of the state that `init` makes, without making it."""
-        return jax.eval_shape(self._init, *self._start_arguments(0, 1, hyper, env_params))
+        return jax.eval_shape(self._init, *self._start_arguments(0, 1, hyper, env_params, selection))
 
-    def _start_arguments(self, seed: int, num_updates: int, hyper: AnyHyperparameters, env_params: Any) -> tuple:
-        shared = Shared(jax.random.key(seed), jnp.int32(0), jnp.int32(num_updates))
+    def episode_metrics(self, hyper: AnyHyperparameters, env_params: Any) -> list[str]:
+        """Names of the metrics that are taken where an episode ends."""
+        return sorted(self.abstract(hyper, env_params).recent)
+
+    def _start_arguments(
+        self, seed: int, num_updates: int, hyper: AnyHyperparameters, env_params: Any, selection: Any
+    ) -> tuple:
+        shared = Shared(jax.random.key(seed), jnp.int32(0), jnp.int32(num_updates), selection)
         agent_index = jnp.arange(hyper.gamma.shape[0])
         return sharding.replicate(shared, self.mesh), *sharding.place((agent_index, hyper, env_params), self.mesh)
 
@@ -68,6 +76,8 @@ class Program:
         start = self.algorithm.init_learner
         state = train_state.init(shared, agent_index, hyper, env_params, self.env, self.config, start)
         _check_batched(state.env_state, state.episodes.obs.shape[0])
+        if shared.pbt:
+            state = state._replace(lineage=pbt.Lineage(agent_index.astype(jnp.int32)))
         # Types of Python numbers become firm, so that the first update has the types of the second.
         return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), state)
 
@@ -77,7 +87,11 @@ class Program:
         chunk = chunk_size(self.config, state.agent_key.shape[0] * num_devices, num_devices, platform)
 
         def one(carry: TrainState, _: None) -> tuple[TrainState, dict[str, jax.Array]]:
-            return self.algorithm.update(carry, env_params, self.env, self.config, chunk)
+            if not carry.shared.pbt:
+                return self.algorithm.update(carry, env_params, self.env, self.config, chunk)
+            params = pbt.own_env_params(env_params, carry.hyper, self.config)
+            following, metrics = self.algorithm.update(carry, params, self.env, self.config, chunk)
+            return pbt.step(following, metrics, sharding.AXIS, num_devices)
 
         return jax.lax.scan(one, state, length=self.config.updates_per_call)
 

@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents import networks, policy
+from agents import actions, networks, policy
 from agents.learn import Trajectory
 from agents.train_config import PPOConfig
 from agents.train_state import Episodes, TrainState, env_keys, episode_metric, info_names
-from sim.vector import StepResult, VectorEnv
+from sim.vector import AnyVectorEnv, StepResult
 
 
 class Collection(NamedTuple):
@@ -21,7 +21,7 @@ class Collection(NamedTuple):
 
 
 def collect(
-    state: TrainState, keys: jax.Array, env_params: Any, env: VectorEnv, config: PPOConfig
+    state: TrainState, keys: jax.Array, env_params: Any, env: AnyVectorEnv, config: PPOConfig
 ) -> tuple[Any, Episodes, Trajectory, dict[str, jax.Array]]:
     """Run `config.steps_per_update` steps with keys [A].
 
@@ -31,17 +31,18 @@ def collect(
     num_agents, num_steps = keys.shape[0], config.steps_per_update
     key_action, key_env = jax.vmap(jax.random.split, out_axes=1)(keys)
     shape = (num_steps, config.envs_per_agent)
-    uniform = jax.vmap(lambda key: jax.random.uniform(key, shape, jnp.float32))(key_action)
-    uniform = jnp.moveaxis(uniform, 1, 0).reshape(num_steps, -1)
+    rule = actions.of_env(env)
+    noise = jax.vmap(lambda key: rule.noise(key, shape, env))(key_action)
+    noise = jnp.moveaxis(noise, 1, 0).reshape(num_steps, -1, *noise.shape[3:])
     zeros = jnp.zeros(num_agents * config.envs_per_agent, jnp.float32)
     carry = Collection(state.env_state, state.episodes, dict.fromkeys((*state.recent, "episodes"), zeros))
 
     def step(carry: Collection, xs: tuple[jax.Array, jax.Array]) -> tuple[Collection, Trajectory]:
-        step_index, uniform_t = xs
+        step_index, noise_t = xs
         step_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(key_env, step_index)
-        return _step(carry, env_keys(env, step_keys, config), uniform_t, state, env_params, env)
+        return _step(carry, env_keys(env, step_keys, config), noise_t, state, env_params, env)
 
-    carry, trajectory = jax.lax.scan(step, carry, (jnp.arange(num_steps), uniform))
+    carry, trajectory = jax.lax.scan(step, carry, (jnp.arange(num_steps), noise))
     finished = {name: per_agent(total, num_agents).sum(axis=1) for name, total in carry.finished.items()}
     return carry.env_state, carry.episodes, trajectory, finished
 
@@ -52,21 +53,21 @@ def per_agent(x: jax.Array, num_agents: int) -> jax.Array:
 
 
 def _step(
-    carry: Collection, key: jax.Array, uniform: jax.Array, state: TrainState, env_params: Any, env: VectorEnv
+    carry: Collection, key: jax.Array, noise: jax.Array, state: TrainState, env_params: Any, env: AnyVectorEnv
 ) -> tuple[Collection, Trajectory]:
     num_agents = state.agent_key.shape[0]
-    envs_per_agent = uniform.shape[0] // num_agents
+    envs_per_agent, rule = noise.shape[0] // num_agents, actions.of_env(env)
     obs = carry.episodes.obs
-    scores = policy.population_logits(state.learner.params, per_agent(obs, num_agents)).reshape(obs.shape[0], -1)
-    action = policy.sample_action(scores, uniform)
-    env_state, result = env.step(key, carry.env_state, action, env_params)
+    outputs = policy.population_logits(state.learner.params, per_agent(obs, num_agents)).reshape(obs.shape[0], -1)
+    action = rule.sample(outputs, noise)
+    env_state, result = env.step(key, carry.env_state, rule.to_env(action, env), env_params)
     reward = result.reward * jnp.repeat(state.hyper.reward_scale, envs_per_agent)
     gamma = jnp.repeat(state.hyper.gamma, envs_per_agent)
     episodes, discounted, finished = account(carry, result, reward, gamma)
     transition = Trajectory(
         obs=obs,
         action=action,
-        log_prob=policy.log_prob(scores, action),
+        log_prob=rule.log_prob(outputs, action),
         reward=reward,
         terminated=result.terminated,
         truncated=result.truncated,

@@ -1,10 +1,13 @@
 """What a training run is: sizes that shape the compiled program, and ranges that hyperparameters are drawn from."""
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from agents.off_policy_config import DQNConfig, DQNRanges, SACConfig, SACRanges
 from agents.ranges import ABOVE_ZERO, ZERO_OR_MORE, ZERO_TO_ONE, Range, check_bounds, fixed
+
+ATTENTION_HEADS = 4
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class PPOConfig:
     epochs: int = 4
     minibatches: int = 4  # must divide T * E
     hidden: tuple[int, ...] = (64, 64)
+    network: Literal["mlp", "gru", "attention"] = "mlp"  # gru: hidden widths, then a GRU; attention: hidden is not read
+    memory_width: int = 64  # of the GRU's state, or of attention's tokens
+    window: int = 16  # W, observations that attention sees
+    sequence_length: int = 0  # L, steps that gru and attention learn through; 0: all of steps_per_update
     normalise_returns: bool = True  # divide rewards by a running deviation of the discounted return, per agent
     updates_per_call: int = 1  # updates inside one compiled call; metrics leave after each call
     recent_updates: int = 16  # window of the per-agent means that are kept for selection
@@ -67,11 +74,54 @@ class PPOConfig:
             raise ValueError(f"agents_per_chunk is {self.agents_per_chunk}; valid: 0 (choose by platform) or more")
         if any(width < 1 for width in self.hidden):
             raise ValueError(f"hidden is {list(self.hidden)}; valid: widths of 1 or more")
-        batch = self.envs_per_agent * self.steps_per_update
+        if self.network == "mlp":
+            batch, unit = self.envs_per_agent * self.steps_per_update, "envs_per_agent * steps_per_update"
+        else:
+            self._check_memory()
+            batch, unit = self.envs_per_agent * (self.steps_per_update // self.steps_a_sequence), "the sequences"
         if batch % self.minibatches:
+            raise ValueError(f"minibatches is {self.minibatches}; it must divide {unit} = {batch}")
+
+    def _check_memory(self) -> None:
+        if self.network not in ("gru", "attention"):
+            raise ValueError(f"network is {self.network!r}; valid: mlp, gru, attention")
+        if self.memory_width < 1 or (self.network == "attention" and self.memory_width % ATTENTION_HEADS):
             raise ValueError(
-                f"minibatches is {self.minibatches}; it must divide envs_per_agent * steps_per_update = {batch}"
+                f"memory_width is {self.memory_width}; valid: 1 or more, in attention a multiple of {ATTENTION_HEADS}"
             )
+        if self.window < 1:
+            raise ValueError(f"window is {self.window}; valid: 1 or more")
+        if self.sequence_length < 0 or self.steps_per_update % self.steps_a_sequence:
+            raise ValueError(
+                f"sequence_length is {self.sequence_length}; valid: 0 (all), or a divisor of "
+                f"steps_per_update = {self.steps_per_update}"
+            )
+
+    @property
+    def steps_a_sequence(self) -> int:
+        """Steps L of a sequence."""
+        return self.sequence_length or self.steps_per_update
+
+
+@dataclass(frozen=True)
+class PBTConfig:
+    """Population-based training: the worst agents continue from copies of the best with other hyperparameters."""
+
+    every_updates: int = 0  # updates from one selection to the next; 0: every agent keeps what it was drawn with
+    share: float = 0.25  # of the population that is replaced, and from which as many best ones are copied
+    factors: tuple[float, float] = (0.8, 1.25)  # one of them multiplies each hyperparameter of a copy, within its range
+    metric: str = "episode_return"  # what agents are ranked by: an episode metric's mean over recent_updates
+
+    def __post_init__(self) -> None:
+        if self.every_updates < 0:
+            raise ValueError(f"every_updates is {self.every_updates}; valid: 0 (off) or more")
+        if not 0.0 < self.share <= 0.5:
+            raise ValueError(f"share is {self.share}; valid: above 0, at most 0.5")
+        if not all(math.isfinite(factor) and factor > 0.0 for factor in self.factors):
+            raise ValueError(f"factors is {list(self.factors)}; valid: two finite numbers above 0")
+        set_here = any(getattr(self, f.name) != f.default for f in fields(self))
+        if not self.every_updates and set_here:
+            raise ValueError("pbt is set, but every_updates is 0, which turns it off; set every_updates to 1 or more")
 
 
 Sizes = PPOConfig | DQNConfig | SACConfig
@@ -95,6 +145,7 @@ class TrainConfig:
     sac: SACConfig = field(default_factory=SACConfig)
     sac_ranges: SACRanges = field(default_factory=SACRanges)
     env_ranges: dict[str, Range] = field(default_factory=dict)
+    pbt: PBTConfig = field(default_factory=PBTConfig)
     num_devices: int = 0  # 0: as many as there are and divide num_agents
     checkpoint_every: int = 50  # updates; 0 keeps only the state at the end or at a stop
 
@@ -110,6 +161,8 @@ class TrainConfig:
         if self.algorithm not in GROUPS:
             raise ValueError(f"algorithm is {self.algorithm!r}; valid: {', '.join(GROUPS)}")
         self._check_groups()
+        if self.pbt.every_updates and round(self.pbt.share * self.num_agents) < 1:
+            raise ValueError(f"pbt.share is {self.pbt.share}, which is nobody of num_agents = {self.num_agents}")
         if not isinstance(self.sizes, PPOConfig):
             per_agent = self.num_updates * self.sizes.steps_per_update * self.sizes.envs_per_agent
             if per_agent >= 2**31:

@@ -19,6 +19,7 @@ class Shared(NamedTuple):
     key: jax.Array  # PRNG key[] of the run: the minibatch shuffles, the same for every agent
     update: jax.Array  # int32[] updates done
     num_updates: jax.Array  # int32[] of the whole run: the learning-rate schedule's end
+    pbt: Any = ()  # agents/pbt.py's Settings, where the population is selected in training
 
 
 class Episodes(NamedTuple):
@@ -42,6 +43,7 @@ class TrainState(NamedTuple):
     recent: dict[
         str, jax.Array
     ]  # each float32[A, W] per-agent mean of the episodes ended in the last W updates, or nan
+    lineage: Any = ()  # agents/pbt.py's Lineage, [A], where the population is selected in training
 
 
 def update_keys(state: TrainState) -> jax.Array:

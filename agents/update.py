@@ -12,14 +12,14 @@ from agents.metrics import LEADER_METRIC
 from agents.rollout import per_agent
 from agents.train_config import PPOConfig, Sizes
 from agents.train_state import Episodes, TrainState, update_keys
-from sim.vector import VectorEnv
+from sim.vector import AnyVectorEnv
 
 MAX_SAME_DEVICES = 4
 CPU_AGENTS_PER_CHUNK = 16  # activations of a chunk stay in the L2 cache: 440 k against 345 k steps/s for all at once
 
 
 def update(
-    state: TrainState, env_params: Any, env: VectorEnv, config: PPOConfig, chunk: int
+    state: TrainState, env_params: Any, env: AnyVectorEnv, config: PPOConfig, chunk: int
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """Run one PPO update; returns the next state and the metrics, each float32[A]. env_params leaves are [B, ...]."""
     env_state, episodes, trajectory, finished = rollout.collect(state, update_keys(state), env_params, env, config)

@@ -103,7 +103,7 @@ def build(cls: type[T], raw: Any, file: str, prefix: str) -> T:
         raise ConfigError(f"{file}: key '{where}': {error}") from error
 
 
-def _names(cls: type) -> list[str]:
+def _names(cls: Any) -> list[str]:
     if dataclasses.is_dataclass(cls):
         return [field.name for field in dataclasses.fields(cls) if field.init]
     return list(getattr(cls, "_fields", ()))
@@ -137,7 +137,8 @@ def _convert(hint: Any, value: Any, file: str, key: str) -> Any:
     """Check `value` against the annotation `hint` and return it in that type."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        inner = next(arg for arg in args if arg is not type(None))
+        fitting = [arg for arg in args if arg is not type(None) and bool(_names(arg)) == isinstance(value, dict)]
+        inner = next(iter(fitting), next(arg for arg in args if arg is not type(None)))
         return None if value is None and type(None) in args else _convert(inner, value, file, key)
     if origin is tuple:
         return _convert_tuple(args, value, file, key, hint)
@@ -145,11 +146,20 @@ def _convert(hint: Any, value: Any, file: str, key: str) -> Any:
         return {_convert(args[0], k, file, key): _convert(args[1], v, file, f"{key}.{k}") for k, v in value.items()}
     if isinstance(hint, type) and _names(hint):
         return build(hint, value, file, key)
-    if origin is typing.Literal and value in args and not isinstance(value, bool):
-        return value
+    if hint is typing.Any or (origin is typing.Literal and value in args and not isinstance(value, bool)):
+        return value  # a class that says Any checks it
     if origin is None and _scalar_fits(hint, value):
         return hint(value)
     raise ConfigError(f"{file}: key '{key}' holds {value!r}, expected {_describe(hint)}")
+
+
+def read_number(value: Any) -> Any:
+    """Return `value`, in groups and lists too, with numbers that YAML 1.1 reads as text (3e-4) as floats."""
+    if isinstance(value, dict):
+        return {key: read_number(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [read_number(item) for item in value]
+    return float(value) if isinstance(value, str) and _EXPONENT_FORM.fullmatch(value) else value
 
 
 def _convert_tuple(args: tuple[Any, ...], value: Any, file: str, key: str, hint: Any) -> tuple[Any, ...]:

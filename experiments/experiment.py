@@ -8,6 +8,7 @@ import numpy as np
 
 from agents.train_config import TrainConfig
 from experiments.config import load_config
+from experiments.environments import EnvironmentSettings
 from market_models.calibration import Calibration, load_calibration
 from market_models.latency import log_normal_table
 from market_models.latency_file import load_latency
@@ -84,7 +85,7 @@ class ExperimentConfig:
     """Everything that one run is made of."""
 
     name: str
-    environment: str = MARKET_MAKING  # or a gymnax environment: trained and logged, not judged or exported
+    environment: str | EnvironmentSettings = MARKET_MAKING  # or another: trained and logged, not judged or exported
     market: MarketSettings = field(default_factory=MarketSettings)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
@@ -96,12 +97,18 @@ class ExperimentConfig:
             return  # gymnax imports JAX, which a command configures first
         from gymnax.registration import registered_envs
 
-        if self.environment not in registered_envs:
+        if isinstance(self.environment, str) and self.environment not in registered_envs:
             raise ValueError(
-                f"environment is {self.environment!r}; valid: {', '.join((MARKET_MAKING, *registered_envs))}"
+                f"environment is {self.environment!r}; valid: {', '.join((MARKET_MAKING, *registered_envs))}, "
+                "or a mapping of name and options"
             )
         if self.market != MarketSettings():
-            raise ValueError(f"market is set, but environment {self.environment} has none; leave market out")
+            raise ValueError(f"market is set, but environment {self.environment_name} has none; leave market out")
+
+    @property
+    def environment_name(self) -> str:
+        """The environment's name alone."""
+        return self.environment if isinstance(self.environment, str) else self.environment.name
 
 
 def find_config(name: str) -> Path:

@@ -13,7 +13,9 @@ import numpy as np
 
 from agents import run_files
 from agents.population import TrainResult, UpdateReport, train
+from experiments import environments
 from experiments.config import build, dump_yaml, read_yaml, to_plain
+from experiments.environments import EnvironmentSettings
 from experiments.experiment import MARKET_MAKING, ExperimentConfig, MarketSettings, calibration_of, env_options
 from experiments.home import git_commit
 from experiments.tracking import start_tracking
@@ -85,7 +87,7 @@ def load_market_run(run: Path) -> ExperimentConfig:
     config = load_run_config(run)
     if config.environment != MARKET_MAKING:
         raise ValueError(
-            f"{run}: trained in {config.environment}; only runs in {MARKET_MAKING} are judged and exported"
+            f"{run}: trained in {config.environment_name}; only runs in {MARKET_MAKING} are judged and exported"
         )
     return config
 
@@ -104,13 +106,16 @@ def provenance(config: ExperimentConfig, run_id: str) -> dict[str, Any]:
     """Return what a run was made from; without a market there is no data."""
     origin = {"run_id": run_id, "commit": git_commit(), "config_digest": config_digest(config)}
     if config.environment != MARKET_MAKING:
-        return origin | {"environment": config.environment}
+        return origin | {"environment": config.environment_name}
     calibration = calibration_of(config.market)
     return origin | {"calibration": config.market.calibration, "data_digest": calibration.data_digest}
 
 
 def training_env(config: ExperimentConfig, run: Path) -> tuple[AnyVectorEnv, Any]:
     """Return the vector environment of an experiment and its parameters; a market's normaliser is saved in `run`."""
+    if isinstance(config.environment, EnvironmentSettings):
+        env = environments.make(config.environment)
+        return from_gymnax(env), env.default_params
     if config.environment != MARKET_MAKING:
         env, params = gymnax.make(config.environment)
         return from_gymnax(env), params

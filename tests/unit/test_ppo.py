@@ -1,14 +1,16 @@
 """PPO's parts against slow NumPy versions of the same formulas."""
 
 import functools
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import scipy.stats
 
-from agents import adam, networks, normaliser, policy, ppo
+from agents import actions, adam, networks, normaliser, policy, ppo
 from agents.ppo import Batch, Coefficients
 from agents.train_config import PPOConfig
 from agents.update import chunk_size, nan_mean
@@ -34,6 +36,7 @@ def _batch(seed, size=24, obs_dim=3, num_actions=4):
     )
 
 
+CONTINUOUS_PAIR = SimpleNamespace(action_dim=2, action_low=(-1.0, -5.0), action_high=(3.0, 5.0))
 STEP = jax.jit(ppo.minibatch_step)
 GRADIENT = jax.jit(jax.grad(ppo.loss, has_aux=True))
 COEFFICIENTS = Coefficients(*(jnp.float32(x) for x in (1e-2, 0.2, 0.03, 0.7, 0.5)))
@@ -141,6 +144,62 @@ def test_log_probability_and_entropy_equal_the_definitions():
     np.testing.assert_allclose(
         policy.entropy(jnp.asarray(scores, jnp.float32)), -(p * np.log(p)).sum(axis=1), rtol=1e-5
     )
+
+
+def test_the_gaussians_density_and_entropy_are_scipys():
+    rng = np.random.default_rng(3)
+    outputs, action = rng.normal(0.0, 2.0, (50, 6)), rng.normal(0.0, 2.0, (50, 3))
+    mean, log_std = outputs[:, :3], -5.0 + 3.5 * (np.tanh(outputs[:, 3:]) + 1.0)
+    law = scipy.stats.norm(mean, np.exp(log_std))
+    ours = actions.GAUSSIAN.log_prob(jnp.asarray(outputs, jnp.float32), jnp.asarray(action, jnp.float32))
+    np.testing.assert_allclose(ours, law.logpdf(action).sum(axis=1), rtol=2e-5)
+    log_prob, entropy = actions.GAUSSIAN.terms(jnp.asarray(outputs, jnp.float32), jnp.asarray(action, jnp.float32))
+    np.testing.assert_array_equal(log_prob, ours)
+    assert float(entropy) == pytest.approx(law.entropy().sum(axis=1).mean(), rel=1e-5)
+
+
+def test_continuous_actions_are_drawn_from_that_gaussian_and_clipped_to_the_environments_bounds():
+    outputs = jnp.asarray([[0.3, -0.5, 0.4, -0.2]])
+    deviation = np.exp(-5.0 + 3.5 * (np.tanh([0.4, -0.2]) + 1.0))
+    noise = actions.GAUSSIAN.noise(jax.random.key(0), (4000,), CONTINUOUS_PAIR)
+    drawn = np.asarray(actions.GAUSSIAN.sample(outputs, noise))
+    for k in (0, 1):
+        test = scipy.stats.kstest(drawn[:, k], scipy.stats.norm(outputs[0, k], deviation[k]).cdf)
+        assert test.pvalue > 0.01
+    bounded = np.asarray(actions.GAUSSIAN.to_env(jnp.asarray(drawn), CONTINUOUS_PAIR))
+    np.testing.assert_allclose(bounded, np.clip([1.0, 0.0] + np.array([2.0, 5.0]) * drawn, [-1, -5], [3, 5]), atol=1e-5)
+
+
+def test_the_continuous_loss_and_its_gradient_equal_scipys_and_its_finite_differences():
+    params, batch = _params(9, num_actions=4), _batch(10)
+    rng = np.random.default_rng(11)
+    outputs = networks.logits(params["actor"], batch.obs)
+    drawn = actions.GAUSSIAN.sample(outputs, rng.normal(size=(24, 2)).astype(np.float32))
+    batch = batch._replace(action=np.asarray(drawn))
+    near = actions.GAUSSIAN.log_prob(outputs, batch.action)
+    batch = batch._replace(log_prob=np.asarray(near + rng.normal(0.0, 0.3, 24), np.float32))
+    total, parts = jax.jit(ppo.loss)(params, batch, COEFFICIENTS)
+    assert 0.1 < float(parts["clip_frac"]) < 1.0, "the batch must exercise the clipping"
+
+    def slow(moved):
+        outputs = np.array([oracle.forward(moved["actor"], row) for row in batch.obs])
+        law = scipy.stats.norm(outputs[:, :2], np.exp(-5.0 + 3.5 * (np.tanh(outputs[:, 2:]) + 1.0)))
+        ratio = np.exp(law.logpdf(batch.action).sum(axis=1) - batch.log_prob)
+        scaled = (batch.advantage - batch.advantage.mean()) / (batch.advantage.std() + 1e-8)
+        gain = np.minimum(ratio * scaled, np.clip(ratio, 0.8, 1.2) * scaled).mean()
+        value = np.array([oracle.forward(moved["critic"], row)[0] for row in batch.obs])
+        return -gain + 0.7 * ((value - batch.target) ** 2).mean() / 2 - 0.03 * law.entropy().sum(axis=1).mean()
+
+    assert float(total) == pytest.approx(slow(params), rel=1e-4)
+    gradient = GRADIENT(params, batch, COEFFICIENTS)[0]
+    for leaf, index in (("bias", (0,)), ("bias", (3,)), ("kernel", (2, 1)), ("kernel", (1, 2))):
+        ends = []
+        for step in (-1e-6, 1e-6):
+            moved = jax.tree.map(lambda x: np.array(x, np.float64), params)
+            moved["actor"]["2"][leaf][index] += step
+            ends.append(slow(moved))
+        slope = (ends[1] - ends[0]) / 2e-6
+        assert float(gradient["actor"]["2"][leaf][index]) == pytest.approx(slope, rel=1e-3, abs=1e-5)
 
 
 def test_the_return_normaliser_has_the_deviation_of_everything_it_saw():
