@@ -16,7 +16,7 @@ from agents import baselines
 from agents.bar_strategies import BAR_STRATEGIES
 from agents.bar_strategy import bar_view, to_action
 from agents.episodes import POOL_SEEDS
-from agents.players import ParameterSet, Player
+from agents.players import Player
 from sim.bars.trading import BarTrading
 from sim.bars.types import BarParams
 
@@ -107,12 +107,6 @@ def play_strategy(markets: BarMarkets, name: str, sets: Sequence[Mapping[str, fl
     env = markets.env
     player = bar_strategy_player(name, env.num_signals, env.config.levels)
     return play_bars(markets, player, bar_strategy_params(name, sets))
-
-
-def play_sets(markets: BarMarkets, sets: Sequence[ParameterSet]) -> BarResults:
-    """Let every (name, parameters) play every path, in the order given."""
-    played = [play_strategy(markets, name, [values]) for name, values in sets]
-    return BarResults(*(np.concatenate(field) for field in zip(*played, strict=True)))
 
 
 def _start(name: str, signals: int, key: jax.Array) -> Any:
