@@ -78,8 +78,9 @@ def bar_strategy_params(name: str, sets: Sequence[Mapping[str, float]]) -> basel
 
 
 def fits(name: str, env: BarTrading) -> bool:
-    """Return whether a strategy can play the environment."""
-    return BAR_STRATEGIES[name].signals in (None, env.num_signals)
+    """Return whether a strategy can play the environment: one of assets needs signals that are the assets."""
+    needed = BAR_STRATEGIES[name].signals
+    return needed is None or np.array_equal(env.paths.directions, np.eye(needed))
 
 
 def play_bars(markets: BarMarkets, player: Player, player_params: Any) -> BarResults:
@@ -105,6 +106,9 @@ def play_bars(markets: BarMarkets, player: Player, player_params: Any) -> BarRes
 def play_strategy(markets: BarMarkets, name: str, sets: Sequence[Mapping[str, float]]) -> BarResults:
     """Let K parameter sets of one classical strategy play every path."""
     env = markets.env
+    if name in BAR_STRATEGIES and not fits(name, env):
+        needed = BAR_STRATEGIES[name].signals
+        raise ValueError(f"strategy '{name}' trades {needed} assets as they are; {env.name} has other signals")
     player = bar_strategy_player(name, env.num_signals, env.config.levels)
     return play_bars(markets, player, bar_strategy_params(name, sets))
 
