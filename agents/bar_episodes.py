@@ -16,7 +16,7 @@ from agents import baselines
 from agents.bar_strategies import BAR_STRATEGIES
 from agents.bar_strategy import bar_view, to_action
 from agents.episodes import POOL_SEEDS
-from agents.players import ParameterSet, Player
+from agents.players import Player
 from sim.bars.trading import BarTrading
 from sim.bars.types import BarParams
 
@@ -78,8 +78,9 @@ def bar_strategy_params(name: str, sets: Sequence[Mapping[str, float]]) -> basel
 
 
 def fits(name: str, env: BarTrading) -> bool:
-    """Return whether a strategy can play the environment."""
-    return BAR_STRATEGIES[name].signals in (None, env.num_signals)
+    """Return whether a strategy can play the environment: one of assets needs signals that are the assets."""
+    needed = BAR_STRATEGIES[name].signals
+    return needed is None or np.array_equal(env.paths.directions, np.eye(needed))
 
 
 def play_bars(markets: BarMarkets, player: Player, player_params: Any) -> BarResults:
@@ -105,14 +106,11 @@ def play_bars(markets: BarMarkets, player: Player, player_params: Any) -> BarRes
 def play_strategy(markets: BarMarkets, name: str, sets: Sequence[Mapping[str, float]]) -> BarResults:
     """Let K parameter sets of one classical strategy play every path."""
     env = markets.env
+    if name in BAR_STRATEGIES and not fits(name, env):
+        needed = BAR_STRATEGIES[name].signals
+        raise ValueError(f"strategy '{name}' trades {needed} assets as they are; {env.name} has other signals")
     player = bar_strategy_player(name, env.num_signals, env.config.levels)
     return play_bars(markets, player, bar_strategy_params(name, sets))
-
-
-def play_sets(markets: BarMarkets, sets: Sequence[ParameterSet]) -> BarResults:
-    """Let every (name, parameters) play every path, in the order given."""
-    played = [play_strategy(markets, name, [values]) for name, values in sets]
-    return BarResults(*(np.concatenate(field) for field in zip(*played, strict=True)))
 
 
 def _start(name: str, signals: int, key: jax.Array) -> Any:

@@ -25,7 +25,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from agents import run_files
-from agents.population import TrainResult, UpdateReport
+from agents.population import UpdateReport
 from experiments.config import ConfigError
 from experiments.experiment import ExperimentConfig
 from experiments.sweep_config import Interval, Sweep, experiment_of, wandb_sweep
@@ -37,7 +37,6 @@ WANDB_FILE: Final = "wandb_sweep.yaml"
 DONE: Final = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 STEPS: Final = 20  # shares of a trial's updates at which it is compared with others
 Progress = Callable[[int, int, str], None]
-Train = Callable[..., TrainResult]
 
 
 class InterruptedSweepError(Exception):

@@ -14,13 +14,14 @@ theorems 2.2 and 5.2; the gate: Hamilton, Econometrica 57(2) (1989).
 
 from math import inf, log, log1p, sqrt
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from kernels import checks as check
 
 Array = Any  # numpy or jax array
+LEAST: Final = float(np.finfo(np.float32).tiny)  # of a weight or probability that is not 0
 
 
 def equal_weights(xp: ModuleType, count: int) -> Array:
@@ -34,7 +35,8 @@ def advance_weights(xp: ModuleType, weights: Array, gains: Array, rate: Array, s
     Gains are what helps, for instance returns, all in one unit; what is not finite is the caller's to refuse.
     """
     # The best gain of those with weight is taken off, so that no exponential overflows and their sum is above 0.
-    alive = weights > 0
+    # Below LEAST a weight is 0: XLA flushes what is smaller and NumPy does not.
+    alive = weights >= LEAST
     best = xp.max(xp.where(alive, gains, -inf), axis=-1, keepdims=True)
     grown = xp.where(alive, weights * xp.exp(rate * xp.minimum(gains - best, 0.0)), 0.0)
     kept = grown / xp.sum(grown, axis=-1, keepdims=True)
@@ -72,6 +74,7 @@ def advance_gate(
     expected = xp.sum(probability[..., :, None] * transition, axis=-2)
     score = (xp.asarray(observation)[..., None] - mean) / sd
     density = -0.5 * score * score - xp.log(sd)
-    top = xp.max(xp.where(expected > 0, density, -inf), axis=-1, keepdims=True)
-    joint = xp.where(expected > 0, expected * xp.exp(xp.minimum(density - top, 0.0)), 0.0)
+    possible = expected >= LEAST
+    top = xp.max(xp.where(possible, density, -inf), axis=-1, keepdims=True)
+    joint = xp.where(possible, expected * xp.exp(xp.minimum(density - top, 0.0)), 0.0)
     return joint / xp.sum(joint, axis=-1, keepdims=True)

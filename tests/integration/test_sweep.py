@@ -7,11 +7,12 @@ from pathlib import Path
 import jax
 import optuna
 import pytest
+import yaml
 from jax.experimental.compilation_cache import compilation_cache
 
 from experiments.config import ConfigError
 from experiments.sweep import run_sweep
-from experiments.sweep_config import experiment_of, load_sweep
+from experiments.sweep_config import experiment_of, load_sweep, wandb_sweep
 from experiments.training import load_run_config
 from tests.support.sweeps import SWEEP, written
 
@@ -98,6 +99,16 @@ def test_values_that_do_not_go_together_fail_with_their_reason_and_the_sweep_goe
     failed, whole = found["table"]
     assert (found["trials"], found["fail"], failed["state"], whole["state"]) == (2, 1, "fail", "complete")
     assert "must divide" in failed["reason"] and failed["value"] is None and found["best"] == whole
+
+
+def test_where_tracking_is_online_the_search_is_also_written_for_wandb(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "online")
+    # No two of these go together: nothing is trained, so nothing is uploaded.
+    space = {"train.ppo.minibatches": {"choices": [64, 128]}, "train.ppo.steps_per_update": {"choices": [65, 67]}}
+    sweep = load_sweep(written(tmp_path, space=space))
+    found = run_sweep(sweep, tmp_path / "out", 2)
+    assert (found["fail"], found["best"]) == (2, None)
+    assert yaml.safe_load((tmp_path / "out" / "wandb_sweep.yaml").read_text()) == wandb_sweep(sweep)
 
 
 def test_a_trial_below_the_median_of_earlier_ones_is_stopped_early(tmp_path):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from agents import networks
-from agents.bar_episodes import held_out_bars, play_strategy
+from agents.bar_episodes import fits, held_out_bars, play_strategy
 from agents.bar_evaluation import bar_table_rows, evaluate_bars, tune_bars
 from agents.evaluation import table_rows
 from market_models.prices import geometric_walk
-from sim.bars.make import make_trading
+from sim.bars.make import make_pairs, make_portfolio, make_trading
 from tests.oracles.bar_ledger import Ledger
 from tests.support.bar_worlds import drifting_logs, one_asset
 
@@ -106,6 +106,16 @@ def test_held_out_pools_share_no_path():
 def test_what_would_mix_pools_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         held_out_bars(make_trading, **options)
+
+
+def test_a_strategy_of_assets_does_not_play_spreads_between_them():
+    vectors = np.array([[1.0, 1.0], [-1.0, 1.0]])
+    spreads = held_out_bars(make_pairs, "validation", vectors=vectors, num_bars=4, path_count=2)
+    assets = held_out_bars(make_portfolio, "validation", num_bars=4, path_count=2)
+    assert fits("kalman_pair", assets.env) and not fits("kalman_pair", spreads.env)
+    assert fits("stat_arb", spreads.env) and not fits("kalman_pair", trending("test").env)
+    with pytest.raises(ValueError, match="trades 2 assets as they are; pairs has other signals"):
+        play_strategy(spreads, "kalman_pair", [{}])
 
 
 def test_agents_of_another_environment_are_refused():

@@ -91,6 +91,13 @@ def test_jax_and_numpy_give_the_same_weights():
     np.testing.assert_allclose(one, other, rtol=2e-6)
 
 
+def test_an_expert_whose_weight_is_denormal_is_forgotten_alike_by_numpy_and_jax():
+    for xp in (np, jnp):
+        weights = xp.array([1.0, 1e-38, 0.0], xp.float32)
+        after = advance_weights(xp, weights, xp.array([-1e30, 1.0, 2.0], xp.float32), 1.0, 0.0)
+        assert np.asarray(after).tolist() == [1.0, 0.0, 0.0]
+
+
 def test_the_gate_is_the_hidden_markov_models_causal_filter():
     transition = np.array([[0.97, 0.03], [0.1, 0.9]])
     model = RegimeModel(np.array([0.6, 0.4]), transition, np.array([[0.1], [-0.3]]), np.array([[1.0], [9.0]]))

@@ -1,5 +1,8 @@
 """Pairs and their hedge: selection against processes whose truth is known, the filter against statsmodels."""
 
+import gzip
+from pathlib import Path
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -100,6 +103,20 @@ def test_the_relation_of_the_process_is_found_among_assets_without_one():
     assert slope == pytest.approx(0.9, abs=0.1)
     pull = 0.08 + 0.9 * 0.05  # of the spread x1 - 0.9 x2 in one bar
     assert pair.reversion.half_life_bars == pytest.approx(np.log(0.5) / np.log(1 - pull), rel=0.5)
+
+
+@pytest.mark.data
+def test_crude_oils_are_the_pair_of_the_printed_figures(data_dir: Path):
+    path = data_dir / "bars/daily/arch_crude.csv.gz"
+    if not path.exists():
+        pytest.skip("recorded data has no bars/daily/arch_crude.csv.gz")
+    with gzip.open(path, "rt", encoding="utf-8-sig") as rows:
+        prices = np.loadtxt(rows, delimiter=",", skiprows=1, usecols=(2, 1))
+    pair = fit_pair(prices, 0, 1)  # log WTI - .9071785 log Brent - .3488505, p 1.49e-5: truths.md
+    assert (pair.slope, pair.constant) == pytest.approx((0.9071785, 0.3488505), abs=1e-6)
+    assert pair.p_value == pytest.approx(1.49e-5, rel=0.02)
+    found = select_pairs(prices)
+    assert [{one.first, one.second} for one in found] == [{0, 1}] and 0.5 < found[0].reversion.half_life_bars < 24
 
 
 def test_independent_walks_are_rarely_taken_for_a_pair():
