@@ -205,15 +205,15 @@ def learn(
     advantage = ppo.advantages(reward, value, next_value, steps.terminated | steps.truncated, *discounts)
     batch = ppo.Batch(steps.obs, steps.action, steps.log_prob, advantage, advantage + value)
     length = experience.first.shape[1]
-    cut = jax.tree.map(lambda leaf: _as_sequences(leaf, length), batch)
+    cut = jax.tree.map(lambda leaf: as_sequences(leaf, length), batch)
     memory = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), experience.memory)
-    sequences = Sequences(memory, _as_sequences(experience.first.reshape(reward.shape), length), cut)
+    sequences = Sequences(memory, as_sequences(experience.first.reshape(reward.shape), length), cut)
     metrics = {"explained_variance": explained_variance(batch), "reward_mean": jnp.mean(steps.reward)}
     params, optimizer, stats = ppo.fit(learner.params, learner.optimizer, sequences, coefficient, permutations, loss)
     return learner._replace(params=params, optimizer=optimizer, returns=returns), metrics | stats
 
 
-def _as_sequences(leaf: jax.Array, length: int) -> jax.Array:
+def as_sequences(leaf: jax.Array, length: int) -> jax.Array:
     """Lay out [C * L, E, ...] as [C * E, L, ...]: sequences in the order of their memories."""
     cut = leaf.reshape(-1, length, *leaf.shape[1:])
     return jnp.moveaxis(cut, 2, 1).reshape(-1, length, *leaf.shape[2:])
