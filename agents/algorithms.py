@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from agents import actions, dqn, learn, off_policy, policy, q_networks, sac
+from agents import actions, dqn, learn, memory_ppo, off_policy, policy, q_networks, sac
 from agents import update as ppo_update
 from agents.off_policy import Rule
 from agents.train_config import DQNConfig, PPOConfig, SACConfig, Sizes
@@ -41,6 +41,13 @@ def _greedy_discrete(params: Any, obs: jax.Array, env: Any) -> jax.Array:
     return policy.act_greedy(params, obs)
 
 
+def _update_ppo(
+    state: TrainState, env_params: Any, env: Any, config: PPOConfig, chunk: int
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    run = ppo_update.update if config.network == "mlp" else memory_ppo.update
+    return run(state, env_params, env, config, chunk)
+
+
 def _greedy_ppo(params: Any, obs: jax.Array, env: Any) -> jax.Array:
     rule = actions.of_env(env)
     return rule.to_env(rule.greedy(policy.population_logits(params, obs)), env)
@@ -60,7 +67,7 @@ _SAC = Rule(
     sac.coefficients, sac.init, sac.noise, sac.explore, sac.learn, lambda action, env: bounded_action(env, action)
 )
 ALGORITHMS = {
-    "ppo": Algorithm("ppo", PPOConfig, "any", learn.init_learner, ppo_update.update, _plain, _greedy_ppo),
+    "ppo": Algorithm("ppo", PPOConfig, "any", learn.init_learner, _update_ppo, _plain, _greedy_ppo),
     "dqn": _off_policy("dqn", DQNConfig, "discrete", _DQN, _as_actors, _greedy_discrete),
     "sac": _off_policy("sac", SACConfig, "continuous", _SAC, _plain, _greedy_continuous),
 }

@@ -85,6 +85,7 @@ def export(
     """
     config = config or ExportConfig()
     params = networks.load_population(Path(run_dir))
+    networks.check_feed_forward(params, "export")
     chosen = ensemble.take_members(params, selection["members"], selection["shares"])
     observations, disagreement = sample_observations(markets, chosen)
     limit = config.disagreement_limit or _limit_from(disagreement)

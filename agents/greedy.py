@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from agents import actions
 from agents.algorithms import Algorithm
+from agents.memory_networks import empty_memory, kind_of, unroll
 from agents.rollout import per_agent
 from sim.vector import AnyVectorEnv, broadcast_params
 
@@ -44,15 +46,26 @@ def _play(
     """Return the first episode's return float32[B] of every environment, and whether it ended, bool[B]."""
     size = jax.tree.leaves(env_params)[0].shape[0]
     env_state, obs = env.reset(jax.random.split(jax.random.fold_in(key, max_steps), size), env_params)
-    start = (jnp.int32(0), env_state, obs, jnp.zeros(size, jnp.float32), jnp.zeros(size, bool))
+    memory = jax.vmap(lambda agent: empty_memory(agent, size // num_agents, obs.shape[1]))(params)
+    start = (jnp.int32(0), env_state, obs, jnp.zeros(size, jnp.float32), jnp.zeros(size, bool), memory)
 
     def step(carry: tuple) -> tuple:
-        count, env_state, obs, total, done = carry
-        action = algorithm.act_greedy(params, per_agent(obs, num_agents), env)
+        count, env_state, obs, total, done, memory = carry
+        if kind_of(params) == "mlp":
+            action = algorithm.act_greedy(params, per_agent(obs, num_agents), env)
+        else:
+            memory, action = _act_from_memory(env, params, memory, per_agent(obs, num_agents))
         keys = jax.random.split(jax.random.fold_in(key, count), size)
         env_state, result = env.step(keys, env_state, action.reshape(size, *action.shape[2:]), env_params)
         total = total + jnp.where(done, 0.0, result.reward)
-        return count + 1, env_state, result.obs, total, done | result.terminated | result.truncated
+        return count + 1, env_state, result.obs, total, done | result.terminated | result.truncated, memory
 
     end = jax.lax.while_loop(lambda carry: (carry[0] < max_steps) & ~jnp.all(carry[4]), step, start)
     return end[3], end[4]
+
+
+def _act_from_memory(env: Any, params: Any, memory: Any, obs: jax.Array) -> tuple[Any, jax.Array]:
+    """Return the memory and the most probable actions [A, E, ...]; first episodes alone count: nothing is forgotten."""
+    rule, first = actions.of_env(env), jnp.zeros((obs.shape[0], 1, obs.shape[1]), bool)
+    memory, outputs, _ = jax.vmap(unroll)(params, memory, obs[:, None], first)
+    return memory, rule.to_env(rule.greedy(outputs[:, 0]), env)

@@ -1,11 +1,11 @@
 """What one agent makes of its experience: normalise rewards, estimate advantages, fit. `vmap` over agents outside."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from agents import actions, adam, networks, normaliser, ppo
+from agents import actions, adam, memory_networks, networks, normaliser, ppo
 from agents.adam import AdamState
 from agents.hyperparameters import Hyperparameters
 from agents.normaliser import ReturnNormaliser
@@ -32,6 +32,7 @@ class Learner(NamedTuple):
     params: networks.PolicyParams
     optimizer: AdamState
     returns: ReturnNormaliser
+    memory: Any = ()  # agents/memory_networks.py: of the running episodes, leaves [A, E, ...]
 
 
 def init_learner(
@@ -39,11 +40,16 @@ def init_learner(
 ) -> Learner:
     """Start A agents, one key each (keys [A]); obs float32[B, D] are the first observations."""
     rule = actions.of_env(env)
-    params = networks.init_population(keys, env.obs_dim, rule.num_outputs(env), config.hidden)
-    last = params["actor"][str(len(config.hidden))]
+    if config.network == "mlp":
+        params: Any = networks.init_population(keys, env.obs_dim, rule.num_outputs(env), config.hidden)
+        last = params["actor"][str(len(config.hidden))]
+    else:
+        params = memory_networks.init_population(keys, env.obs_dim, rule.num_outputs(env), config)
+        last = params["actor"]["head"]
     last["bias"] = last["bias"] + rule.output_bias(env)
     zeros = jnp.zeros(keys.shape, jnp.float32)
-    return Learner(params, jax.vmap(adam.init)(params), ReturnNormaliser(zeros, zeros, zeros))
+    memory = jax.vmap(lambda agent: memory_networks.empty_memory(agent, config.envs_per_agent, env.obs_dim))(params)
+    return Learner(params, jax.vmap(adam.init)(params), ReturnNormaliser(zeros, zeros, zeros), memory)
 
 
 class Discounts(NamedTuple):
@@ -73,7 +79,7 @@ def learn(
     batch = estimate(learner.params, trajectory._replace(reward=reward), last_obs, discounts)
     metrics = {"explained_variance": explained_variance(batch), "reward_mean": jnp.mean(trajectory.reward)}
     params, optimizer, stats = ppo.fit(learner.params, learner.optimizer, batch, coefficient, permutations)
-    return Learner(params, optimizer, returns), metrics | stats
+    return Learner(params, optimizer, returns, learner.memory), metrics | stats
 
 
 def estimate(

@@ -22,6 +22,8 @@ Layers = dict[str, dict[str, jax.Array]]
 PolicyParams = dict[str, Layers]
 
 NETWORKS = ("actor", "critic", "critic_a", "critic_b")  # SAC has two critics
+PARTS = ("encoder", "gru", "head", "embed", "positions", "query", "keys", "values", "mix", "widen", "narrow")
+# ^ of networks that remember, agents/memory_networks.py: `actor/gru/hidden/kernel`, `actor/head/bias`
 POPULATION_FILE = "population.safetensors"
 HIDDEN_GAIN = math.sqrt(2.0)
 ACTOR_GAIN = 0.01  # the first policy is nearly uniform
@@ -133,32 +135,65 @@ def unstack(population: Any) -> list[Any]:
 
 
 def named_tensors(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Name every leaf by its path, `actor/0/kernel`, in a fixed order: network, layer, kernel before bias."""
-    return {
-        f"{network}/{index}/{leaf}": params[network][str(index)][leaf]
-        for network in sorted(params)
-        for index in range(len(params[network]))
-        for leaf in ("kernel", "bias")
-    }
+    """Name every leaf by its path, `actor/0/kernel`, in a fixed order: network, layer or part, kernel before bias."""
+    return {name: leaf for network in sorted(params) for name, leaf in _flat(network, params[network])}
+
+
+def _flat(prefix: str, tree: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    if "kernel" in tree:
+        return [(f"{prefix}/{leaf}", tree[leaf]) for leaf in ("kernel", "bias")]
+    order = sorted(tree, key=lambda key: (int(key) if key.isdigit() else -1, key))
+    return [pair for key in order for pair in _flat(f"{prefix}/{key}", tree[key])]
+
+
+def nested(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tree whose leaves have these paths as names."""
+    tree: dict[str, Any] = {}
+    for name, tensor in tensors.items():
+        *parents, leaf = name.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = tensor
+    return tree
+
+
+def check_feed_forward(params: Mapping[str, Any], what: str) -> None:
+    """Raise ValueError where a population's networks remember: `what`, a command, takes only those that do not."""
+    if "0" not in params["actor"]:
+        raise ValueError(
+            f"{what} takes feed-forward networks (train.ppo.network mlp) for now, and this population's remember; "
+            "agents.greedy.greedy_returns plays them"
+        )
 
 
 def from_named_tensors(tensors: Mapping[str, Any]) -> dict[str, Any]:
     """Rebuild the parameter tree from `named_tensors`; raises ValueError naming a tensor that does not fit."""
-    params: dict[str, Any] = {}
-    for name, tensor in tensors.items():
+    for name in tensors:
         parts = name.split("/")
-        if len(parts) != 3 or parts[0] not in NETWORKS or not parts[1].isdigit():
+        if parts[0] not in NETWORKS or not 3 <= len(parts) <= 4 or not _known(parts[1:-1]):
             valid = ", ".join(NETWORKS)
             raise ValueError(f"tensor {name!r}: expected NETWORK/LAYER/kernel or .../bias, NETWORK one of {valid}")
-        if parts[2] not in ("kernel", "bias"):
+        if parts[-1] not in ("kernel", "bias"):
             raise ValueError(f"tensor {name!r}: the last part must be kernel or bias")
-        params.setdefault(parts[0], {}).setdefault(parts[1], {})[parts[2]] = tensor
-    for network, layers in params.items():
-        for index in range(len(layers)):
-            missing = {"kernel", "bias"} - set(layers.get(str(index), {}))
-            if missing:
-                raise ValueError(f"tensor '{network}/{index}/{sorted(missing)[0]}' is missing")
-    return params
+    for name in tensors:
+        path, leaf = name.rsplit("/", 1)
+        stem, _, layer = path.rpartition("/")
+        others = [f"{stem}/{index}" for index in range(int(layer))] if layer.isdigit() else []
+        for wanted in [f"{other}/{kind}" for other in others for kind in ("bias", "kernel")] + [
+            f"{path}/{_other(leaf)}"
+        ]:
+            if wanted not in tensors:
+                raise ValueError(f"tensor '{wanted}' is missing")
+    return nested(tensors)
+
+
+def _known(layer: Sequence[str]) -> bool:
+    return layer[-1].isdigit() if len(layer) == 1 and layer[0] not in PARTS else layer[0] in PARTS
+
+
+def _other(leaf: str) -> str:
+    return "bias" if leaf == "kernel" else "kernel"
 
 
 def save_population(run_dir: Path, params: Mapping[str, Any]) -> Path:

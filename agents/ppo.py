@@ -4,7 +4,8 @@ Source: Schulman et al. 2017, "Proximal policy optimization algorithms" (clipped
 Schulman et al. 2016, "High-dimensional continuous control using generalized advantage estimation".
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,8 @@ from agents.adam import AdamState
 from agents.hyperparameters import Hyperparameters
 
 ADVANTAGE_EPS = 1e-8
+Loss = Callable[[Any, Any, Any], tuple[jax.Array, dict[str, jax.Array]]]
+"""Parameters, minibatch, coefficients -> loss float32[] and its parts."""
 
 
 class Batch(NamedTuple):
@@ -101,7 +104,7 @@ def judge(
 
 
 def minibatch_step(
-    params: networks.PolicyParams, optimizer: AdamState, batch: Batch, coefficient: Coefficients
+    params: networks.PolicyParams, optimizer: AdamState, batch: Any, coefficient: Coefficients, loss: Loss = loss
 ) -> tuple[networks.PolicyParams, AdamState, dict[str, jax.Array]]:
     """One Adam step of one agent with its gradient's global norm clipped.
 
@@ -118,9 +121,10 @@ def minibatch_step(
 def fit(
     params: networks.PolicyParams,
     optimizer: AdamState,
-    batch: Batch,
+    batch: Any,
     coefficient: Coefficients,
     permutations: jax.Array,
+    loss: Loss = loss,
 ) -> tuple[networks.PolicyParams, AdamState, dict[str, jax.Array]]:
     """Run all minibatches of all epochs for one agent: permutations int32[S, M] are rows of `batch`, one row a step.
 
@@ -129,7 +133,7 @@ def fit(
 
     def step(carry: tuple[networks.PolicyParams, AdamState], rows: jax.Array) -> tuple[tuple, dict[str, jax.Array]]:
         minibatch = jax.tree.map(lambda leaf: leaf.at[rows].get(mode="promise_in_bounds"), batch)
-        params, optimizer, stats = minibatch_step(carry[0], carry[1], minibatch, coefficient)
+        params, optimizer, stats = minibatch_step(carry[0], carry[1], minibatch, coefficient, loss)
         return (params, optimizer), stats
 
     (params, optimizer), stats = jax.lax.scan(step, (params, optimizer), permutations)

@@ -30,10 +30,7 @@ def collect(
     """
     num_agents, num_steps = keys.shape[0], config.steps_per_update
     key_action, key_env = jax.vmap(jax.random.split, out_axes=1)(keys)
-    shape = (num_steps, config.envs_per_agent)
-    rule = actions.of_env(env)
-    noise = jax.vmap(lambda key: rule.noise(key, shape, env))(key_action)
-    noise = jnp.moveaxis(noise, 1, 0).reshape(num_steps, -1, *noise.shape[3:])
+    noise = draw_noise(key_action, env, config)
     zeros = jnp.zeros(num_agents * config.envs_per_agent, jnp.float32)
     carry = Collection(state.env_state, state.episodes, dict.fromkeys((*state.recent, "episodes"), zeros))
 
@@ -45,6 +42,13 @@ def collect(
     carry, trajectory = jax.lax.scan(step, carry, (jnp.arange(num_steps), noise))
     finished = {name: per_agent(total, num_agents).sum(axis=1) for name, total in carry.finished.items()}
     return carry.env_state, carry.episodes, trajectory, finished
+
+
+def draw_noise(keys: jax.Array, env: AnyVectorEnv, config: PPOConfig) -> jax.Array:
+    """Return what the actions of a rollout are drawn with, float32[T, B] or [T, B, K], each agent's from its key."""
+    shape, rule = (config.steps_per_update, config.envs_per_agent), actions.of_env(env)
+    noise = jax.vmap(lambda key: rule.noise(key, shape, env))(keys)
+    return jnp.moveaxis(noise, 1, 0).reshape(shape[0], -1, *noise.shape[3:])
 
 
 def per_agent(x: jax.Array, num_agents: int) -> jax.Array:

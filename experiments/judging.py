@@ -9,7 +9,7 @@ from agents import run_files
 from agents.episodes import POOL_SEEDS, Markets, recorded_markets, simulated_markets
 from agents.export import ExportConfig, Provenance, export
 from agents.judgement import SelectionConfig
-from agents.networks import load_population
+from agents.networks import PolicyParams, check_feed_forward, load_population
 from agents.selection import Selection, read_selection, select
 from agents.validation import validate
 from experiments.experiment import ExperimentConfig, calibration_of
@@ -57,12 +57,19 @@ def recorded_holdout(config: ExperimentConfig, run: Path, path: Path, split: str
     return recorded_markets(with_normaliser(recorded, env.normaliser), split)
 
 
+def _policies(run: Path, command: str) -> PolicyParams:
+    """Return the population of a run; ValueError where its networks remember."""
+    params = load_population(run)
+    check_feed_forward(params, command)
+    return params
+
+
 def run_evaluation(run: Path, progress: Progress | None = None) -> dict[str, Any]:
     """Play the validation episodes with every agent, tune every baseline on them, and write evaluation/."""
     config = load_market_run(run)
     markets = held_out_markets(config, run, "validation", config.evaluate.validation_episodes)
     _, document = validate(
-        run, run_id_of(run), load_population(run), markets, seed=config.train.seed, progress=progress
+        run, run_id_of(run), _policies(run, "evaluate"), markets, seed=config.train.seed, progress=progress
     )
     return document
 
@@ -74,7 +81,7 @@ def run_recorded_evaluation(run: Path, path: Path, progress: Progress | None = N
 
     config = load_market_run(run)
     markets = recorded_holdout(config, run, path, split="validation")
-    params = load_population(run)
+    params = _policies(run, "evaluate")
     tuned = read_tuned(run)
     subjects = [population_subject(params), baseline_subject([(t.name, t.parameters) for t in tuned])]
     table = write_evaluation(run, evaluate(subjects, markets, progress=progress), run_id_of(run))
@@ -97,7 +104,7 @@ def run_selection(run: Path, trials: int | None, recording: Path | None, progres
     return select(
         run,
         run_id_of(run),
-        load_population(run),
+        _policies(run, "select"),
         holdout,
         trials=trials,
         config=SelectionConfig(

@@ -74,6 +74,9 @@ def test_the_train_command_trains_a_gymnax_environment(tmp_path: Path):
     [
         ("train.dqn.quantile=3", "unknown key 'train.dqn.quantile'; did you mean 'quantiles'"),
         ("train.dqn_ranges.epsilon={}", "unknown key 'train.dqn_ranges.epsilon'.*epsilon_start"),
+        ("train.pbt.every_update=3", "unknown key 'train.pbt.every_update'; did you mean 'every_updates'"),
+        ("train.pbt={every_updates: 2, factors: [2]}", r"key 'train.pbt.factors' holds \[2\], expected a list"),
+        ("train.ppo.network=lstm", "key 'train.ppo.network' holds 'lstm', expected one of 'mlp', 'gru', 'attention'"),
         ("train.algorithm=a2c", "key 'train.algorithm' holds 'a2c', expected one of 'ppo', 'dqn', 'sac'"),
         ("train.algorithm=sac", "dqn is set, but algorithm is 'sac', which reads sac and sac_ranges"),
         ("environment=CartPole", "environment is 'CartPole'; valid: market_making, CartPole-v1"),

@@ -81,6 +81,36 @@ class ContinuousProbe(_Probe):
         return 1.0 - (action[:, 0] - 1.0 - 0.5 * signal) ** 2
 
 
+class MemoryState(NamedTuple):
+    time: jax.Array  # int32[B]
+    signal: jax.Array  # float32[B] of the whole episode
+
+
+class MemoryProbe(Probe):
+    """The signal is shown at time 0 alone; `match` is paid in the last step, for the action that fits what was shown.
+
+    From time 1 on nothing that is observed depends on the signal: without a memory the action that counts fits with
+    probability one half, whatever the policy, and the best mean return is match / 2.
+    """
+
+    def reset(self, key: jax.Array, params: ProbeParams) -> tuple[Any, jax.Array]:
+        state = MemoryState(jnp.zeros(key.shape[0], jnp.int32), _signal(key))
+        return state, self._shown(state, params)
+
+    def step(self, key: jax.Array, state: Any, action: jax.Array, params: ProbeParams) -> tuple[Any, StepResult]:
+        last = MemoryState(state.time + 1, state.signal)
+        done = last.time >= params.length
+        reward = params.constant + params.match * (done & self.matched(action, state.signal))
+        following = MemoryState(jnp.where(done, 0, last.time), jnp.where(done, _signal(key), last.signal))
+        ends = (done & ~params.truncates, done & params.truncates)
+        result = StepResult(self._shown(following, params), reward, *ends, self._shown(last, params), {})
+        return following, result
+
+    def _shown(self, state: MemoryState, params: ProbeParams) -> jax.Array:
+        signal = jnp.where(state.time == 0, state.signal, 0.0)
+        return jnp.stack([signal, (state.time % params.wrap) / params.wrap], axis=-1)
+
+
 def _signal(key: jax.Array) -> jax.Array:
     return jax.vmap(lambda k: jnp.where(jax.random.bernoulli(k), 1.0, -1.0))(key)
 
@@ -89,7 +119,7 @@ def _observe(state: ProbeState, params: ProbeParams) -> jax.Array:
     return jnp.stack([state.signal, (state.time % params.wrap) / params.wrap], axis=-1)
 
 
-PROBE, CONTINUOUS_PROBE = Probe(), ContinuousProbe()
+PROBE, CONTINUOUS_PROBE, MEMORY_PROBE = Probe(), ContinuousProbe(), MemoryProbe()
 SMALL = PPOConfig(
     envs_per_agent=4,
     steps_per_update=32,
