@@ -1,19 +1,21 @@
-"""Environments of the registry in a configuration: `environment: {name: trading, options: {...}}`."""
+"""Environments of the registry in a configuration: `environment: {name: trading, options: {...}}`.
+
+What imports JAX is imported where it is used: reading a configuration of market making needs none of it.
+"""
 
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from gymnax.environments import environment
+from typing import TYPE_CHECKING, Any
 
 from experiments.config import read_number
 from market_models.prices.registry import get_price_model
-from sim.bars.execution import ExecutionParams
-from sim.bars.types import BarParams
-from sim.registry import ENVIRONMENTS, make_environment
 
-_PARAMS = {"trading": BarParams, "portfolio": BarParams, "pairs": BarParams, "execution_on_prices": ExecutionParams}
+if TYPE_CHECKING:
+    from gymnax.environments import environment
+
+EXECUTION = "execution_on_prices"
+NAMES = (EXECUTION, "pairs", "portfolio", "trading")
 _SHARED = ("process_params", "num_bars", "path_count", "pool_seed")
 
 
@@ -28,8 +30,8 @@ class EnvironmentSettings:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.name not in _PARAMS:
-            raise ValueError(f"name is {self.name!r}; valid: {', '.join(sorted(_PARAMS))}")
+        if self.name not in NAMES:
+            raise ValueError(f"name is {self.name!r}; valid: {', '.join(NAMES)}")
         valid = self._valid_options()
         for key in self.options:
             if key not in valid:
@@ -37,14 +39,21 @@ class EnvironmentSettings:
         object.__setattr__(self, "options", {key: read_number(value) for key, value in self.options.items()})
 
     def _valid_options(self) -> list[str]:
+        from sim.bars.execution import ExecutionParams
+        from sim.bars.types import BarParams
+        from sim.registry import ENVIRONMENTS
+
+        fields = (ExecutionParams if self.name == EXECUTION else BarParams).__dataclass_fields__
         parameters = inspect.signature(ENVIRONMENTS[self.name]).parameters.values()
         own = [parameter.name for parameter in parameters if parameter.kind == parameter.KEYWORD_ONLY]
-        reward = [] if self.name == "execution_on_prices" else ["reward"]
-        return sorted({*own, *reward, *_SHARED, *_PARAMS[self.name].__dataclass_fields__})
+        reward = [] if self.name == EXECUTION else ["reward"]
+        return sorted({*own, *reward, *_SHARED, *fields})
 
 
-def make(settings: EnvironmentSettings) -> environment.Environment:
+def make(settings: EnvironmentSettings) -> "environment.Environment":
     """Return the environment; ValueError names the option that is wrong."""
+    from sim.registry import ENVIRONMENTS, make_environment
+
     options = dict(settings.options)
     if isinstance(options.get("levels"), list):
         options["levels"] = tuple(options["levels"])

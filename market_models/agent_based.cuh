@@ -47,7 +47,7 @@ constexpr int MARKET_LOTS = 424;
 // What every kind of event starts from; prices in 1/256 tick from the anchor.
 struct View {
   int anchor;
-  i64 mid;
+  int mid;
   int buy, sell;  // what distances of each side count from
 };
 
@@ -94,7 +94,8 @@ LOB_FUNC View view_of(const Book<CAPACITY>& book, Meta& meta) {
     meta.flow = select(prices, static_cast<int>(128 * (both - 2 * anchor)), meta.flow);
   }
   view.anchor = word_of(meta, ANCHOR);
-  view.mid = 128 * (clip(i64(view.buy) - view.anchor, MAX_TICK) + clip(i64(view.sell) - view.anchor, MAX_TICK));
+  const i64 ticks = clip(i64(view.buy) - view.anchor, MAX_TICK) + clip(i64(view.sell) - view.anchor, MAX_TICK);
+  view.mid = static_cast<int>(128 * ticks);  // below 2^26 in size
   return view;
 }
 
@@ -106,7 +107,7 @@ LOB_FUNC void news(const FlowInput& flow, Meta& meta, const View& view, u32 plac
   LOB_UNROLL(1)
   for (int horizon = 0; horizon < MAX_HORIZONS; ++horizon) {
     const i64 smoothed = word_of(meta, SMOOTHED + horizon);
-    const i64 step = part_of(view.mid - smoothed, flow.params.load(SMOOTHING + horizon), place);
+    const i64 step = part_of(i64(view.mid) - smoothed, flow.params.load(SMOOTHING + horizon), place);
     set_word(meta, SMOOTHED + horizon, smoothed + step);
   }
 }
@@ -212,22 +213,23 @@ template <int CAPACITY>
 LOB_FUNC Drawn sample_flow(const FlowInput& flow, const Book<CAPACITY>& book, Meta& meta) {
   if (flow.params.load(ab::NUM_DISTANCES) <= 0) return {spec::FLOW_EXHAUSTED, 0, no_message()};
   const ab::View view = ab::view_of(book, meta);
-  const i64 rate = flow.params.load(ab::CANCEL_RATE), news = flow.params.load(ab::NEWS_RATE);
-  const i64 looks = static_cast<i64>(flow.params.load(ab::NUM_MAKERS)) * flow.params.load(ab::MAKER_RATE);
-  const i64 cancel_buy = rate * book.num_orders(spec::BUY);
-  const i64 before = news + looks + cancel_buy + rate * book.num_orders(spec::SELL);
-  i64 total = before;
+  // Every sum of rates is below 2^32 (pack).
+  const u32 rate = flow.params.load(ab::CANCEL_RATE), news = flow.params.load(ab::NEWS_RATE);
+  const u32 looks = static_cast<u32>(flow.params.load(ab::NUM_MAKERS)) * static_cast<u32>(flow.params.load(ab::MAKER_RATE));
+  const u32 cancel_buy = rate * static_cast<u32>(book.num_orders(spec::BUY));
+  const u32 before = news + looks + cancel_buy + rate * static_cast<u32>(book.num_orders(spec::SELL));
+  u32 total = before;
   LOB_UNROLL(1)
   for (int kind = 0; kind < ab::NUM_TYPES; ++kind) total += flow.params.load(ab::TYPES + ab::TYPE_WORDS * kind);
   const RandomWords word = philox4x32(flow.seed_0, flow.seed_1, static_cast<u32>(meta.draw), 0);
   const i64 dt_us = zi::waiting_time_us(word.b, total, flow.params.load(ab::RATE_SHIFT));
-  i64 pick = zi::scale(word.a, total);
+  u32 pick = static_cast<u32>(zi::scale(word.a, total));
   if (pick >= before) {
     int row = ab::TYPES;
     pick -= before;
     LOB_UNROLL(1)
-    for (int kind = 1; kind < ab::NUM_TYPES && pick >= flow.params.load(row); ++kind) {
-      pick -= flow.params.load(row);
+    for (int kind = 1; kind < ab::NUM_TYPES && pick >= static_cast<u32>(flow.params.load(row)); ++kind) {
+      pick -= static_cast<u32>(flow.params.load(row));
       row += ab::TYPE_WORDS;
     }
     return ab::trade(flow, book, meta, view, row, word, dt_us);

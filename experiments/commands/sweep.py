@@ -40,9 +40,10 @@ def sweep(
     """
     from experiments.home import home
     from experiments.runtime import configure_jax
+
+    configure_jax()  # before a configuration is read: one that names another environment imports JAX
     from experiments.sweep_config import load_sweep
 
-    configure_jax()  # before the configuration is read: checking a gymnax environment imports JAX
     search = load_sweep(config, tuple(settings or ()))
     from experiments.sweep import InterruptedSweepError, run_sweep
 

@@ -35,10 +35,11 @@ def train(
 
     Example: bookswarm train quickstart --out runs/a --resume
     """
-    from experiments.experiment import load_experiment
     from experiments.runtime import configure_jax
 
-    configure_jax()  # before the configuration is read: checking a gymnax environment imports JAX
+    configure_jax()  # before a configuration is read: one that names another environment imports JAX
+    from experiments.experiment import load_experiment
+
     overrides = (*(settings or ()), *((f"train.seed={seed}",) if seed is not None else ()))
     experiment = load_experiment(config, overrides)
     from experiments.training import run_training

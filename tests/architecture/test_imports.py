@@ -47,3 +47,9 @@ def test_a_forbidden_import_fails(copy_of_the_tree: Path, module: str, statement
 def test_the_tree_as_it_is_keeps_every_contract(copy_of_the_tree: Path) -> None:
     result = run_linter(copy_of_the_tree)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("module", ["experiments.cli", "experiments.experiment", "experiments.sweep_config"])
+def test_what_a_command_reads_before_it_configures_jax_imports_no_jax(module):
+    code = f"import sys, {module}; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

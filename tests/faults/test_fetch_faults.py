@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 from experiments.download.history import Fetched
 from tests.support.binance_server import Server
 from tests.support.fetcher import TRADES, TRUTH, fetch, true_trades
+from tests.support.full_disk import on_a_full_disk
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -97,18 +97,14 @@ def test_without_a_network_the_command_ends_with_3_and_a_sentence(tmp_path: Path
 def test_a_full_disk_ends_with_2_and_the_same_command_goes_on_once_there_is_room(
     clean: Fetched, tmp_path: Path
 ) -> None:
-    def no_more_than_100_kb() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
     with Server(TRUTH) as server:
         done = subprocess.run(
-            command(server.url, tmp_path),
+            on_a_full_disk(100_000, command(server.url, tmp_path)),
             cwd=ROOT,
             env=dict(os.environ),
             capture_output=True,
             text=True,
             check=False,
-            preexec_fn=no_more_than_100_kb,
         )
         assert done.returncode == 2 and "cannot write" in done.stderr and "Traceback" not in done.stderr
         again = fetch(server, tmp_path)

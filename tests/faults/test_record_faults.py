@@ -3,7 +3,6 @@
 import gzip
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from experiments.download.stream_log import StreamLog, salvage, whole_bytes
 from market_models.datasets.formats import open_import
 from tests.support.binance_server import Server
 from tests.support.binance_stream import BookStream
+from tests.support.full_disk import on_a_full_disk
 from tests.support.recorder import TRUTH, record, split
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,18 +70,14 @@ def test_after_kill_nine_the_next_run_names_the_file_and_it_is_whole(tmp_path: P
 
 
 def test_a_full_disk_ends_with_2_and_what_was_written_is_whole(tmp_path: Path) -> None:
-    def no_more_than_60_kb() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
-
     with Server(TRUTH, {}, BookStream(steps=10**6, pause_s=0.004)) as server:
         done = subprocess.run(
-            command(server.url, tmp_path),
+            on_a_full_disk(60_000, command(server.url, tmp_path)),
             cwd=ROOT,
             env=dict(os.environ),
             capture_output=True,
             text=True,
             check=False,
-            preexec_fn=no_more_than_60_kb,
         )
     assert done.returncode == 2 and "cannot write the recording of BTCUSDT" in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
