@@ -5,19 +5,16 @@ on any split. Rows have the keys of `evaluation.table_rows`; money is a share of
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from agents import statistics
 from agents.bar_episodes import BarMarkets, BarResults, fits, play_bars, play_strategy
 from agents.bar_strategies import BAR_STRATEGIES
-from agents.evaluation import agent_name
+from agents.evaluation import agent_name, strategy_rows
 from agents.players import ParameterSet, population_player
 from agents.tuning import Tuned, parameter_sets, set_rows
-
-ORDER: Final = {"ensemble": 0, "baseline": 1, "agent": 2}
 
 
 class BarEvaluation(NamedTuple):
@@ -88,27 +85,13 @@ def bar_table_rows(evaluation: BarEvaluation, *, seed: int = 0) -> list[dict[str
     notional over the starting equity and `mean_abs_inventory` the gross weight of a mean episode.
     """
     results = evaluation.results
-    pnl = np.asarray(results.pnl_frac, np.float64)
-    low, high = statistics.bootstrap_mean_bounds(pnl, seed=seed, resamples=2000)
-    sharpe, wins = statistics.sharpe_ratio(pnl), statistics.win_rate(pnl)
-    rows = [
-        {
-            "name": name,
-            "kind": evaluation.kinds[k],
-            "market": evaluation.market,
-            "episodes": pnl.shape[1],
-            "mean_pnl": float(pnl[k].mean()),
-            "ci": [float(low[k]), float(high[k])],
-            "sharpe": float(sharpe[k]),
-            "max_drawdown": float(results.max_drawdown_frac[k].max()),
-            "win_rate": float(wins[k]),
-            "fills": float(results.num_trades[k].mean()),
-            "turnover": float(results.turnover_frac[k].mean()),
-            "mean_abs_inventory": float(results.mean_gross_frac[k].mean()),
-        }
-        for k, name in enumerate(evaluation.names)
-    ]
-    return sorted(rows, key=lambda row: (ORDER[row["kind"]], -row["mean_pnl"], row["name"]))
+    columns = {
+        "max_drawdown": results.max_drawdown_frac.max(1),
+        "fills": results.num_trades.mean(1),
+        "turnover": results.turnover_frac.mean(1),
+        "mean_abs_inventory": results.mean_gross_frac.mean(1),
+    }
+    return strategy_rows(evaluation, results.pnl_frac, columns, seed=seed)
 
 
 def _check_actor(markets: BarMarkets, actor: Any) -> None:

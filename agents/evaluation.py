@@ -29,6 +29,7 @@ from agents.players import (
 )
 from agents.statistics import Interval
 
+KIND_ORDER: Final = {"ensemble": 0, "baseline": 1, "agent": 2}
 ENSEMBLE: Final = "ensemble"
 DIRECTORY: Final = "evaluation"
 # Episodes of one strategy in the warehouse are numbered apart by split: one key (source, run, strategy, episode).
@@ -150,7 +151,21 @@ def table_rows(evaluation: Evaluation, *, seed: int = 0) -> list[dict[str, Any]]
     deepest fall within an episode, tick-lots; `fills` and `turnover` (lots bought plus sold) a mean episode.
     """
     results = evaluation.results
-    pnl = np.asarray(results.pnl_tick_lots, np.float64)
+    columns = {
+        "max_drawdown": results.max_drawdown_tick_lots.max(1),
+        "fills": results.num_fills.mean(1),
+        "turnover": results.traded_lots.mean(1),
+        "mean_abs_inventory": results.mean_abs_inventory_lots.mean(1),
+    }
+    return strategy_rows(evaluation, results.pnl_tick_lots, columns, seed=seed)
+
+
+def strategy_rows(evaluation: Any, pnl: Any, columns: Mapping[str, Any], *, seed: int) -> list[dict[str, Any]]:
+    """Return the rows of `table_rows` for PnL [K, S] of K strategies in S episodes and more `columns` [K] of them.
+
+    `evaluation` has `names`, `kinds` and `market`.
+    """
+    pnl = np.asarray(pnl, np.float64)
     low, high = statistics.bootstrap_mean_bounds(pnl, seed=seed, resamples=2000)
     sharpe, wins = statistics.sharpe_ratio(pnl), statistics.win_rate(pnl)
     rows = [
@@ -162,16 +177,12 @@ def table_rows(evaluation: Evaluation, *, seed: int = 0) -> list[dict[str, Any]]
             "mean_pnl": float(pnl[k].mean()),
             "ci": [float(low[k]), float(high[k])],
             "sharpe": float(sharpe[k]),
-            "max_drawdown": float(results.max_drawdown_tick_lots[k].max()),
             "win_rate": float(wins[k]),
-            "fills": float(results.num_fills[k].mean()),
-            "turnover": float(results.traded_lots[k].mean()),
-            "mean_abs_inventory": float(results.mean_abs_inventory_lots[k].mean()),
+            **{column: float(values[k]) for column, values in columns.items()},
         }
         for k, name in enumerate(evaluation.names)
     ]
-    order = {"ensemble": 0, "baseline": 1, "agent": 2}
-    return sorted(rows, key=lambda row: (order[row["kind"]], -row["mean_pnl"], row["name"]))
+    return sorted(rows, key=lambda row: (KIND_ORDER[row["kind"]], -row["mean_pnl"], row["name"]))
 
 
 def episode_table(evaluation: Evaluation, run_id: str) -> pa.Table:
