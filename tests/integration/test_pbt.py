@@ -155,4 +155,5 @@ def test_an_off_policy_agent_is_copied_too_and_keeps_its_own_experience(tmp_path
     for row in last:
         for leaf in jax.tree.leaves((learner.params, learner.training)):
             np.testing.assert_array_equal(leaf[row["agent"]], leaf[row["parent"]])
-        assert not np.array_equal(learner.replay.obs[row["agent"]], learner.replay.obs[row["parent"]])
+        experience = learner.replay.experience
+        assert not np.array_equal(experience.obs[row["agent"]], experience.obs[row["parent"]])
