@@ -1,6 +1,5 @@
 """Parameters and state of several learners in one book."""
 
-from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import jax
@@ -122,13 +121,6 @@ def _each(params: Any, size: int, role: str) -> Any:
         return np.ascontiguousarray(np.broadcast_to(leaf, (size, *own)))
 
     return jax.tree_util.tree_map_with_path(widen, params)
-
-
-def check_names(given: Mapping[str, Any], kind: type, what: str) -> None:
-    """Raise ValueError for a key of `given` that is no field of the parameters `kind`."""
-    unknown = sorted(set(given) - set(kind.__dataclass_fields__))
-    if unknown:
-        raise ValueError(f"{what}: {kind.__name__} has no field {unknown[0]!r}")
 
 
 def first_order_id(learners: Learners, learner: int, time: jax.Array) -> jax.Array:

@@ -18,8 +18,9 @@ from sim.executor import ExecutorParams
 from sim.market_making import MarketMaking
 from sim.market_making_types import EnvParams, MarketMakingConfig, StartPool
 from sim.multi_agent import MultiAgent
-from sim.multi_agent_types import Learners, MultiAgentParams, check_names, default_config
+from sim.multi_agent_types import Learners, MultiAgentParams, default_config
 from sim.order_execution import OrderExecution
+from sim.params import check_names
 from sim.start_states import make_pool
 from sim.vector import broadcast_params, market_making_vector
 
@@ -115,9 +116,7 @@ def _market(
     """Return the flow and the pool of a calibration, and the fields of the parameters `kind`."""
     if isinstance(calibration, str):
         calibration = load_calibration(calibration)
-    unknown = sorted(set(params) - set(kind.__dataclass_fields__))
-    if unknown:
-        raise ValueError(f"{kind.__name__} has no field {unknown[0]!r}; it has {sorted(kind.__dataclass_fields__)}")
+    check_names(params, kind)
     fees = calibration.fees
     rates = FeeRates(fees.maker_bps, fees.taker_bps, fees.maker_per_lot_tick, fees.taker_per_lot_tick)
     if pool is None:

@@ -6,8 +6,9 @@ multiply-add rounds once where NumPy and numba round twice. The tests compile th
 same text as host code against the reference; a launch on a device has not been measured.
 """
 
-from functools import cache
 from typing import Any, Final
+
+from kernels.cupy_module import load_module
 
 OPTIONS: Final = ("--fmad=false", "--std=c++17")
 THREADS: Final = 128
@@ -100,15 +101,8 @@ def round_children(
     _launch("round_children", (fractions, num_slices, parent_lots, lot_step, cap_lots), child_lots)
 
 
-@cache
 def _module() -> tuple[Any, Any]:
-    try:
-        import cupy  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise RuntimeError("the cuda backend needs CuPy: pip install 'bookswarm[cuda]'") from None
-    if not cupy.cuda.is_available():
-        raise RuntimeError("the cuda backend found no GPU: use the backend cpu")
-    return cupy, cupy.RawModule(code=SOURCE, options=OPTIONS)
+    return load_module(SOURCE, OPTIONS, "the execution kernels' cuda backend")
 
 
 def _launch(name: str, inputs: tuple[Any, ...], output: Any) -> None:

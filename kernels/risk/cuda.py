@@ -16,7 +16,6 @@ is about 75 million a second at 500 assets, and above 100 million from 350 asset
 """
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +23,7 @@ import numpy as np
 from scipy import special
 
 from kernels import checks as check
-from kernels.lob.cuda.errors import CudaMissingError
+from kernels.cupy_module import load_module
 from kernels.risk.filtered import Filtered
 from kernels.risk.montecarlo import MIX_BLOCK, Scenarios, projected_weights
 from kernels.risk.tails import TailRisk, checked_tail_series
@@ -64,16 +63,9 @@ def mix_table(dof: float | None) -> np.ndarray | None:
     return 0.5 * np.log((dof - 2.0) / (2.0 * np.where(z < 0, lower, upper)))
 
 
-@cache
 def _module() -> tuple[Any, Any]:
     """Return CuPy and the compiled kernels. Raises CudaMissingError that says what is missing."""
-    try:
-        import cupy  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise CudaMissingError("the risk kernels' cuda backend needs CuPy: pip install 'bookswarm[cuda]'") from None
-    if not cupy.cuda.is_available():
-        raise CudaMissingError("the risk kernels' cuda backend found no GPU: use --backend cpu")
-    return cupy, cupy.RawModule(code=SOURCE, options=OPTIONS)
+    return load_module(SOURCE, OPTIONS, "the risk kernels' cuda backend")
 
 
 def load_cupy() -> Any:

@@ -12,6 +12,7 @@ from sim.bars.execution import Execution, ExecutionParams
 from sim.bars.paths import Paths, cut_prices, make_paths, sample_prices
 from sim.bars.trading import BarTrading
 from sim.bars.types import LEVELS, BarConfig, BarParams
+from sim.params import check_names
 
 DEFAULT_BARS: Final = 128
 DEFAULT_PATHS: Final = 1024
@@ -99,9 +100,7 @@ def _paths(
     seed = given.pop("pool_seed", 0)
     names = {"slippage", "impact"} & set(kind.__dataclass_fields__) & set(given)
     costs = {name: given.pop(name) for name in sorted(names)}
-    unknown = sorted(set(given) - set(kind.__dataclass_fields__))
-    if unknown:
-        raise ValueError(f"{kind.__name__} has no field {unknown[0]!r}; it has {sorted(kind.__dataclass_fields__)}")
+    check_names(given, kind)
     if prices is None:
         drawn = sample_prices(process, params, bars, count, seed)
     else:

@@ -118,9 +118,9 @@ class BarTrading(environment.Environment[BarState, BarParams]):
         flat = _trade(state, self._price(state), jnp.zeros_like(state.units), params)
         closes = ends & (params.liquidate > 0)
         state = jax.tree.map(lambda a, b: jnp.where(closes, a, b), flat, state)
-        state, earned = _judge(before, state, params)
+        state, deepened = _judge(before, state)
         gained = (state.equity - before.equity) / before.equity
-        reward = self._reward(before.moments, gained, earned, params)
+        reward = self._reward(before.moments, gained, deepened, params)
         state = state.replace(moments=_moments(before.moments, gained, params))  # pyright: ignore[reportAttributeAccessIssue]
         info = self._info(state, gained, params)
         return self.observe(key, state, None, params), state, reward, self.is_terminated(state, params), info
@@ -223,7 +223,7 @@ def _trade(state: BarState, mid: jax.Array, notional: jax.Array, params: BarPara
     )
 
 
-def _judge(before: BarState, state: BarState, params: BarParams) -> tuple[BarState, jax.Array]:
+def _judge(before: BarState, state: BarState) -> tuple[BarState, jax.Array]:
     """Return the state with its peak and drawdown, and by how much the drawdown deepened."""
     peak = jnp.maximum(state.peak, state.equity)
     drawdown = jnp.maximum(before.drawdown_frac, 1.0 - state.equity / peak)
